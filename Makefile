@@ -1,0 +1,37 @@
+# Every target prepares .venv first; .ci/setup does that, and only when something changed.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+VENV := .venv/bin
+STAMP := .venv/.setup-stamp
+export PYTHONUNBUFFERED := 1
+
+$(STAMP): requirements.lock pyproject.toml .ci/setup
+	@.ci/setup
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(STAMP) ## Make .venv from requirements.lock
+
+.PHONY: test
+test: $(STAMP) ## Run the tests
+	$(VENV)/python -m pytest tests/unit tests/redis tests/system
+
+.PHONY: check
+check: $(STAMP) ## Lint, formatting, types
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+
+.PHONY: lock
+lock: $(STAMP) ## Write requirements.lock anew (ARGS=--upgrade takes the newest versions)
+	$(VENV)/uv pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url --all-extras \
+		--group dev --no-annotate --no-header $(ARGS) pyproject.toml -o requirements.lock
+
+.PHONY: clean
+clean: ## Remove caches and build results, but not .venv
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +

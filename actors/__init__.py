@@ -1,0 +1,1 @@
+"""The work: runs pipelines over events in checkpointed steps, asks models, delivers results."""

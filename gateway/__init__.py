@@ -1,0 +1,1 @@
+"""The front door: verifies, limits, de-duplicates and admits signed webhooks."""

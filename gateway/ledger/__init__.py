@@ -1,0 +1,46 @@
+"""The ledger: the truth about every event, and the only code that touches Redis keys."""
+
+from gateway.ledger.errors import LedgerDown, LedgerError, LedgerFull
+from gateway.ledger.event import (
+    Admission,
+    Beat,
+    Begun,
+    Event,
+    Limit,
+    NewDelivery,
+    Retention,
+    Verdict,
+    Work,
+    new_delivery_id,
+    new_event_id,
+)
+from gateway.ledger.ledger import Ledger, open_ledger
+from gateway.ledger.slots import CircuitRule, Grant, Slots
+from gateway.ledger.view import CandidateView, GroupView, Stats, StepView, WorkView
+
+__all__ = [
+    "Admission",
+    "Beat",
+    "Begun",
+    "CandidateView",
+    "CircuitRule",
+    "Event",
+    "Grant",
+    "GroupView",
+    "Ledger",
+    "LedgerDown",
+    "LedgerError",
+    "LedgerFull",
+    "Limit",
+    "NewDelivery",
+    "Retention",
+    "Slots",
+    "Stats",
+    "StepView",
+    "Verdict",
+    "Work",
+    "WorkView",
+    "new_delivery_id",
+    "new_event_id",
+    "open_ledger",
+]

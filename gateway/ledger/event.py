@@ -1,0 +1,175 @@
+"""The nouns of the ledger: what goes in, and what its scripts answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base32: sorts as it counts
+Lane = Literal["high", "normal", "low"]
+Outcome = Literal["accepted", "duplicate", "conflict", "limited", "full"]
+
+
+def new_event_id(now: datetime) -> str:
+    """Make `evt_` and 26 characters: 48 bits of milliseconds, then 80 random bits, so ids sort by time (a ULID)."""
+    number = int(now.timestamp() * 1000) << 80 | secrets.randbits(80)
+    return "evt_" + "".join(ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A verified request that was accepted; immutable."""
+
+    id: str
+    source: str
+    pipeline: str
+    received_at: datetime
+    body: bytes = field(repr=False)
+    content_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    traceparent: str = ""
+    source_event_id: str | None = None
+
+    @property
+    def json(self) -> Any:
+        """The body, parsed as JSON. Raises ValueError where it is not JSON."""
+        return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        """The body as text; bytes that are not UTF-8 become U+FFFD."""
+        return self.body.decode("utf-8", "replace")
+
+    def record(self) -> str:
+        """Everything but the body, as the JSON text that the ledger keeps."""
+        return json.dumps(
+            {
+                "id": self.id,
+                "source": self.source,
+                "pipeline": self.pipeline,
+                "received_at": self.received_at.timestamp(),
+                "content_type": self.content_type,
+                "headers": self.headers,
+                "traceparent": self.traceparent,
+                "source_event_id": self.source_event_id,
+            },
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def restore(cls, record: str | bytes, body: bytes) -> Event:
+        """Make the event again from what `record()` gave, and its body."""
+        kept = json.loads(record)
+        return cls(**kept | {"received_at": datetime.fromtimestamp(kept["received_at"], UTC), "body": body})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A source's own budget: `count` events per `period`, of which `burst` may come at once (GCRA)."""
+
+    count: int
+    period: timedelta
+    burst: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """One event at the door, with the rules of its source that the admit script applies."""
+
+    event: Event
+    nonce: str
+    nonce_ttl: timedelta
+    dedupe_id: str | None = None
+    dedupe_ttl: timedelta = timedelta(days=7)
+    idempotent: bool = False
+    limit: Limit | None = None
+    lane: Lane = "normal"
+    concurrency: int = 20
+    max_backlog: int = 10_000
+    timeout: timedelta = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The admit script's answer for one event; `event_id` is the first event's where this one is a duplicate."""
+
+    outcome: Outcome
+    event_id: str = ""
+    state: str = ""
+    retry_after: float = 0.0
+    remaining: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A run (`evt_…`) or a delivery (`dlv_…`) that its caller owns now, under `fence`.
+
+    `checkpoints` of a delivery are what the steps of its run took (JSON), not their outputs.
+    """
+
+    id: str
+    kind: Literal["run", "delivery"]
+    fence: str
+    event: Event
+    generation: int
+    attempts: int
+    lives: int
+    time_left: timedelta
+    sink: str = ""
+    checkpoints: dict[str, bytes] = field(default_factory=dict, repr=False)
+    result: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """The begin script's answer; `work` is there only when the outcome is `start`."""
+
+    outcome: Literal["start", "busy", "waiting", "paused", "done", "dead", "gone"]
+    work: Work | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """What a lease renewal says of its work: which step it is in, and what it waits for."""
+
+    id: str
+    fence: str
+    step: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDelivery:
+    """One delivery to record with the result; its id is stable over retries and replays of one generation."""
+
+    id: str
+    sink: str
+    concurrency: int
+    timeout: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """What a sweep did, and how long until the next work is due (None: nothing is scheduled)."""
+
+    woken: int
+    recovered: int
+    extended: int
+    next_due: timedelta | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How long finished events and dead letters stay readable."""
+
+    keep: timedelta = timedelta(hours=24)
+    keep_dead: timedelta = timedelta(days=30)
+
+
+def new_delivery_id(run: str, sink: str, generation: int) -> str:
+    """Make `dlv_` and 32 hex characters: a hash of what makes a delivery the same delivery."""
+    return "dlv_" + hashlib.sha256(f"{run} {sink} {generation}".encode()).hexdigest()[:32]

@@ -1,0 +1,63 @@
+"""Every Redis key of Hookmill, in one place: the scripts get these names from here and know no other.
+
+All share one hash tag, so that a Redis Cluster keeps them in one slot, and carry the version of their layout.
+"""
+
+from __future__ import annotations
+
+TAG = "{hookmill:1}"
+"""Hash tag and layout version; a new layout gets a new number and a migration."""
+
+KEYS = {
+    # An accepted event: hash `record` (JSON), `body` (raw bytes). TTL once its run and deliveries are over.
+    "event": f"{TAG}:event:",
+    # A run (evt_…) or a delivery (dlv_…): hash of its state; gateway/README.md lists the fields. TTL as its event.
+    "work": f"{TAG}:work:",
+    # Saved outputs of a run: hash step -> JSON. Deleted with the last delivery.
+    "checkpoints": f"{TAG}:checkpoints:",
+    # What each step took and which model answered: hash step -> JSON. TTL as its event.
+    "steps": f"{TAG}:steps:",
+    # Wake-ups ready for a worker: list of ids. Bounded by the sum of the groups' caps.
+    "lane": f"{TAG}:lane:",
+    # A group is a source's runs (`source:blog`) or a sink's deliveries (`sink:n8n`): hash cap, lane, pipeline. Kept:
+    # one per configured source and sink.
+    "group": f"{TAG}:group:",
+    "groups": f"{TAG}:groups",
+    # Work of a group that its cap holds back: list of ids, bounded by the source's max_backlog.
+    "backlog": f"{TAG}:backlog:",
+    # Work of a group that is in its lane or running: set of ids, bounded by the cap.
+    "active": f"{TAG}:active:",
+    # When to look at a work again, in ms: woken + 10 s, end of its lease, or the end of its wait. Zset of ids.
+    "due": f"{TAG}:due",
+    # First event with this id, or this MAC: string `event_id digest`. TTL of their own.
+    "dedupe": f"{TAG}:dedupe:",
+    "nonce": f"{TAG}:nonce:",
+    # GCRA's theoretical arrival time of a source, in µs: string. TTL until it is in the past.
+    "rate": f"{TAG}:rate:",
+    # Newest events by time of receipt, and dead letters by time of death: zsets, trimmed by the sweeper.
+    "index": f"{TAG}:events",
+    "dead": f"{TAG}:dead",
+    # What ops paused: set of `source:…`, `pipeline:…`, `sink:…`. Kept until resumed.
+    "paused": f"{TAG}:paused",
+    # Outcomes counted since the beginning: hash. Kept: a dozen fields.
+    "counts": f"{TAG}:counts",
+    # When the sweeper last ran, in ms: string. TTL 1 day.
+    "swept": f"{TAG}:swept",
+    # Calls in flight per model candidate (zset token -> end of lease), those who wait for one, and its circuit (hash).
+    # Candidates: set, kept, one per configured candidate that was ever called.
+    "candidates": f"{TAG}:candidates",
+    "slots": f"{TAG}:slots:",
+    "waiters": f"{TAG}:waiters:",
+    "circuit": f"{TAG}:circuit:",
+    # Workers by the time of their last sweep, in ms: zset. Those unseen for a minute are dropped.
+    "workers": f"{TAG}:workers",
+    # API tokens: hash sha256 -> JSON name, scopes, expiry. Kept until revoked.
+    "tokens": f"{TAG}:tokens",
+}
+
+LANES = ("high", "normal", "low", "deliveries")
+
+
+def key(kind: str, name: str = "") -> str:
+    """Give the key of that kind, with the name appended; KeyError for a kind that is not declared above."""
+    return KEYS[kind] + name

@@ -1,0 +1,223 @@
+"""The ledger: all state of events, runs and deliveries, changed only by the scripts in `lua/`."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from gateway.ledger.errors import LedgerDown, LedgerError
+from gateway.ledger.event import Begun, Event, Retention, Sweep, Verdict, Work
+from gateway.ledger.keys import key
+from gateway.ledger.scripts import Scripts
+from gateway.ledger.slots import Slots, ms
+from gateway.ledger.views import Views, answer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.ledger.event import Admission, Beat, NewDelivery
+
+FLOOR = (6, 2)
+SCRIPT_FLAGS = (7, 0)
+HIGH_WATER = 0.9  # admission stops at this share of maxmemory, so that what was accepted can still be finished
+LEASE = timedelta(seconds=10)
+MOST_LIVES = 5
+MOST_BYTES = 8 * 1024 * 1024
+SWEEP_BATCH = 200
+OUTAGE = timedelta(seconds=5)
+
+
+class Ledger(Views):
+    """The verbs of the ledger; each is one atomic script and one round trip.
+
+    Every verb raises LedgerDown when Redis does not answer in time, LedgerFull when it has no memory left for an
+    admission, LedgerError for anything else. Redis' clock is the only one used.
+    """
+
+    def __init__(self, redis: Redis, *, shebang: bool = True, retention: Retention | None = None) -> None:
+        """Take a connected client (see `open_ledger`)."""
+        self.redis = redis
+        self.scripts = Scripts(redis, shebang=shebang)
+        self.slots = Slots(self.scripts)
+        kept = retention or Retention()
+        self._keep = (ms(kept.keep), ms(kept.keep_dead))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.redis.aclose()
+
+    async def admit(self, batch: Sequence[Admission]) -> list[Verdict]:
+        """Admit events, each independent of its neighbours; the verdicts come in the order of the batch."""
+        arguments: list[Any] = [HIGH_WATER]
+        for admission in batch:
+            arguments += _admission(admission)
+        return [
+            Verdict(
+                outcome=outcome.decode(),
+                event_id=event_id.decode(),
+                state=state.decode(),
+                retry_after=wait / 1e6,
+                remaining=remaining,
+            )
+            for outcome, event_id, state, wait, remaining in await self.scripts("admit", *arguments)
+        ]
+
+    async def begin(self, work_id: str, *, fence: str, lease: timedelta = LEASE) -> Begun:
+        """Become the owner of a run or delivery, unless it is owned, over, waiting, paused or gone."""
+        answer = await self.scripts("begin", work_id, fence, ms(lease), MOST_LIVES, *self._keep)
+        outcome = answer[0].decode()
+        return Begun(outcome=outcome, work=_work(work_id, fence, *answer[1:]) if outcome == "start" else None)
+
+    async def renew(self, beats: Sequence[Beat], *, lease: timedelta = LEASE) -> list[bool]:
+        """Lengthen leases; False for a work that was lost to another owner or is past its deadline."""
+        arguments = [part for beat in beats for part in (beat.id, beat.fence, beat.step, beat.reason)]
+        return [answer == 1 for answer in await self.scripts("renew", ms(lease), *arguments)]
+
+    async def checkpoint(self, work: Work, step: str, *, output: bytes, took: str, total: int = 0) -> str:
+        """Save a step's output (JSON) and what it took (JSON); `ok`, `stale` or `too_big` (8 MiB a run)."""
+        answer = await self.scripts("checkpoint", work.id, work.fence, step, output, took, MOST_BYTES, total)
+        return str(answer.decode())
+
+    async def finish(
+        self,
+        work: Work,
+        state: str,
+        *,
+        result: bytes = b"null",
+        reason: str = "",
+        deliveries: Sequence[NewDelivery] = (),
+    ) -> bool:
+        """End a run as done or discarded with its deliveries recorded, or a delivery as delivered; False if stale."""
+        new = [part for one in deliveries for part in (one.id, one.sink, one.concurrency, ms(one.timeout))]
+        answer = await self.scripts("finish", work.id, work.fence, state, result, reason, *self._keep, *new)
+        return bool(answer == b"ok")
+
+    async def postpone(
+        self, work: Work, delay: timedelta, *, reason: str, error_class: str = "", counted: bool = False, step: str = ""
+    ) -> bool:
+        """Give the work back until `delay` is over; only a classified failure is counted as an attempt."""
+        answer = await self.scripts("postpone", work.id, work.fence, ms(delay), reason, error_class, int(counted), step)
+        return bool(answer[0] == b"ok")
+
+    async def bury(self, work: Work, *, reason: str, error_class: str, step: str = "", counted: bool = True) -> bool:
+        """Make it a dead letter, replayable; False if stale."""
+        answer = await self.scripts("bury", work.id, work.fence, reason, error_class, step, int(counted), *self._keep)
+        return bool(answer == b"ok")
+
+    async def sweep(self, worker: str, *, lease: timedelta = LEASE) -> Sweep:
+        """Wake what is due and recover what lost its owner, and note that this worker lives; any number may call."""
+        woken, recovered, extended, due = await self.scripts("sweep", SWEEP_BATCH, ms(lease), ms(OUTAGE), worker)
+        next_due = timedelta(milliseconds=float(due)) if float(due) >= 0 else None
+        return Sweep(woken=woken, recovered=recovered, extended=extended, next_due=next_due)
+
+    async def retire(self, worker: str) -> None:
+        """Note that this worker has stopped in good order."""
+        await answer(self.redis.zrem(key("workers"), worker))
+
+    async def replay(self, work_id: str, *, scratch: bool = False) -> str:
+        """Work it again: `queued`, or why not: `busy`, `gone`, `nothing` (finished and has no sink)."""
+        return str((await self.scripts("replay", work_id, int(scratch))).decode())
+
+    async def discard(self, work_id: str) -> bool:
+        """Take a dead letter off the list; False if it is none."""
+        return bool(await self.scripts("discard", work_id, self._keep[0]))
+
+    async def pause(self, kind: str, name: str) -> bool:
+        """Pause a source, pipeline or sink: what runs goes on, nothing new begins; False if it was paused."""
+        return bool(await self.scripts("pause", f"{kind}:{name}", 1))
+
+    async def resume(self, kind: str, name: str) -> bool:
+        """Resume it; False if it was not paused."""
+        return bool(await self.scripts("pause", f"{kind}:{name}", 0))
+
+
+async def open_ledger(
+    url: str, *, deadline: timedelta = timedelta(seconds=1), retention: Retention | None = None
+) -> Ledger:
+    """Connect to a Redis >= 7.0, a Valkey, or at least a Redis 6.2.
+
+    Raises LedgerError, in one line without the password, where there is none. Client retries are off: a repeated
+    command could take effect twice, and those that may be repeated are repeated by their callers.
+    """
+    seconds = deadline.total_seconds()
+    try:
+        redis = Redis.from_url(
+            url,
+            socket_timeout=seconds,
+            socket_connect_timeout=seconds,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+        )
+    except ValueError as error:
+        raise LedgerError(f"HOOKMILL_REDIS_URL is not a Redis URL: {error}") from None
+    try:
+        version = _version(await redis.info("server"))
+    except (RedisError, OSError) as error:
+        await redis.aclose()
+        raise LedgerDown(f"no Redis answers at {_where(url)} ({type(error).__name__})") from error
+    if version < FLOOR:
+        await redis.aclose()
+        raise LedgerError(f"Redis at {_where(url)} is {version[0]}.{version[1]}; 7.0 or newer, or Valkey, is needed")
+    return Ledger(redis, shebang=version >= SCRIPT_FLAGS, retention=retention)
+
+
+def _version(info: dict[str, Any]) -> tuple[int, int]:
+    major, minor, *_ = str(info["redis_version"]).split(".")
+    return int(major), int(minor)
+
+
+def _where(url: str) -> str:
+    """Name a Redis without its password, which may stand before the @ or in the query."""
+    return url.rpartition("@")[2].partition("?")[0] or url.partition("?")[0]
+
+
+def _admission(admission: Admission) -> tuple[Any, ...]:
+    event, limit = admission.event, admission.limit
+    interval = limit.period / timedelta(microseconds=1) / limit.count if limit else 0
+    return (
+        event.id,
+        event.source,
+        event.pipeline,
+        admission.lane,
+        admission.concurrency,
+        admission.max_backlog,
+        ms(admission.timeout),
+        hashlib.sha256(admission.dedupe_id.encode()).hexdigest() if admission.dedupe_id is not None else "",
+        ms(admission.dedupe_ttl),
+        int(admission.idempotent),
+        hashlib.sha256(event.body).hexdigest()[:32],
+        admission.nonce,
+        ms(admission.nonce_ttl),
+        round(interval),
+        limit.burst if limit else 0,
+        event.record(),
+        event.body,
+        event.traceparent[3:35],
+        round(event.received_at.timestamp() * 1000),
+    )
+
+
+def _work(  # noqa: PLR0917 - the reply of begin.lua, in its order
+    work_id: str, fence: str, flat: list[bytes], record: bytes, body: bytes, saved: list[bytes], result: bytes | None
+) -> Work:
+    fields = dict(zip(flat[::2], flat[1::2], strict=True))
+    event = Event.restore(record, body)
+    return Work(
+        id=work_id,
+        kind="delivery" if fields[b"kind"] == b"delivery" else "run",
+        fence=fence,
+        event=event,
+        generation=int(fields[b"generation"]),
+        attempts=int(fields[b"attempts"]),
+        lives=int(fields[b"lives"]),
+        time_left=timedelta(milliseconds=int(fields[b"timeout"])),
+        sink=fields.get(b"sink", b"").decode(),
+        checkpoints={step.decode(): output for step, output in zip(saved[::2], saved[1::2], strict=True)},
+        result=result,
+    )

@@ -1,0 +1,30 @@
+#!lua flags=allow-oom
+-- Ends a run (its result, and a delivery per sink, in one go) or a delivery. The same call twice is as once.
+-- KEYS  1 any key of ours
+-- ARGV  1 id, 2 fence, 3 state (done | discarded | delivered), 4 result or receipt (JSON), 5 reason, 6 keep ms,
+--       7 keep dead ms, then 4 per delivery: id, sink, the sink's cap, timeout ms
+-- Returns  'ok' | 'stale'
+
+local id, fence, state, keep, dead = ARGV[1], ARGV[2], ARGV[3], ARGV[6], ARGV[7]
+local work = redis.call('HMGET', K.work .. id, 'state', 'fence', 'generation', 'source', 'pipeline', 'trace')
+if work[1] and TERMINAL[work[1]] and work[2] == fence then return 'ok' end
+if not held(id, fence) then return 'stale' end
+
+local now = clock()
+local made = {}
+for at = 8, #ARGV, 4 do
+  local delivery, sink = ARGV[at], ARGV[at + 1]
+  local group = 'sink:' .. sink
+  redis.call('HSET', K.work .. delivery, 'kind', 'delivery', 'run', id, 'sink', sink, 'group', group, 'source', work[4],
+    'pipeline', work[5], 'trace', work[6], 'generation', work[3], 'timeout', ARGV[at + 3], 'received', now)
+  register(group, ARGV[at + 2], 'deliveries')
+  queue(delivery, group, now)
+  made[#made + 1] = delivery
+end
+redis.call('HSET', K.work .. id, 'result', ARGV[4], 'reason', ARGV[5], 'step', '')
+redis.call('HDEL', K.work .. id, 'class')
+if #made > 0 then
+  redis.call('HSET', K.work .. id, 'deliveries', table.concat(made, ' '), 'pending', #made)
+end
+close(id, state, now, keep, dead)
+return 'ok'

@@ -1,0 +1,52 @@
+#!lua flags=allow-oom
+-- Works something again: from where it failed (the same delivery ids), or from scratch (a new generation).
+-- KEYS  1 any key of ours
+-- ARGV  1 id, 2 '1' from scratch
+-- Returns  'queued' | 'busy' (it is running or queued) | 'gone' | 'nothing' (finished, and had no delivery to repeat)
+
+local id, scratch, now = ARGV[1], ARGV[2] == '1', clock()
+local work = redis.call('HMGET', K.work .. id, 'state', 'group', 'run')
+local state, group, run = work[1], work[2], work[3]
+if not state then return 'gone' end
+if state == 'waiting' then
+  redis.call('HSET', K.work .. id, 'due', now)
+  redis.call('ZADD', K.due, now, id)
+  return 'queued'
+end
+if not TERMINAL[state] then return 'busy' end
+if redis.call('EXISTS', K.event .. (run or id)) == 0 then return 'gone' end
+
+local function keep(one)
+  redis.call('PERSIST', K.work .. one)
+  for _, kind in ipairs({ 'event', 'checkpoints', 'steps' }) do redis.call('PERSIST', K[kind] .. one) end
+end
+
+local function redeliver(one)
+  keep(one)
+  redis.call('HINCRBY', K.work .. (run or id), 'pending', 1)
+  queue(one, redis.call('HGET', K.work .. one, 'group'), now)
+end
+
+if run then
+  keep(run)
+  redeliver(id)
+elseif state == 'done' and not scratch then
+  local ids, over = deliveries(id), {}
+  if #ids == 0 then return 'nothing' end
+  for _, one in ipairs(ids) do
+    if TERMINAL[redis.call('HGET', K.work .. one, 'state') or ''] then over[#over + 1] = one end
+  end
+  if #over == 0 then return 'busy' end
+  keep(id)
+  for _, one in ipairs(over) do redeliver(one) end
+else
+  keep(id)
+  if scratch then
+    redis.call('DEL', K.checkpoints .. id, K.steps .. id)
+    redis.call('HINCRBY', K.work .. id, 'generation', 1)
+    redis.call('HDEL', K.work .. id, 'bytes', 'result', 'deliveries', 'pending')
+  end
+  queue(id, group, now)
+end
+count('replayed')
+return 'queued'

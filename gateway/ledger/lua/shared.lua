@@ -1,0 +1,107 @@
+-- Functions that every script shares. K holds the key names (gateway/ledger/keys.py).
+-- KEYS, ARGV: none of its own.  Returns: nothing; the script that follows it does.
+
+local WOKEN_MS = 10000 -- a wake-up that nobody began after this long is given again
+
+local TERMINAL = { done = true, discarded = true, dead = true, delivered = true }
+
+local function clock()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function count(outcome)
+  redis.pcall('HINCRBY', K.counts, outcome, 1) -- a figure that cannot be kept must not fail what it counts
+end
+
+local function paused(group)
+  if redis.call('SISMEMBER', K.paused, group) == 1 then return true end
+  local pipeline = redis.call('HGET', K.group .. group, 'pipeline')
+  return pipeline and redis.call('SISMEMBER', K.paused, 'pipeline:' .. pipeline) == 1
+end
+
+-- Move work from the group's backlog into its lane, as far as its cap allows.
+local function feed(group, now)
+  local rule = redis.call('HMGET', K.group .. group, 'cap', 'lane')
+  if not rule[1] or paused(group) then return end
+  local free = tonumber(rule[1]) - redis.call('SCARD', K.active .. group)
+  while free > 0 do
+    local id = redis.call('LPOP', K.backlog .. group)
+    if not id then return end
+    if redis.call('HGET', K.work .. id, 'state') == 'queued' and redis.call('SADD', K.active .. group, id) == 1 then
+      redis.call('ZADD', K.due, now + WOKEN_MS, id)
+      redis.call('RPUSH', K.lane .. rule[2], id)
+      free = free - 1
+    end
+  end
+end
+
+local function register(group, cap, lane, pipeline)
+  redis.call('SADD', K.groups, group)
+  redis.call('HSET', K.group .. group, 'cap', cap, 'lane', lane)
+  if pipeline then redis.call('HSET', K.group .. group, 'pipeline', pipeline) end
+end
+
+-- Put work at the end of its group's backlog, ready to begin as if new.
+local function queue(id, group, now)
+  redis.call('HSET', K.work .. id, 'state', 'queued', 'attempts', 0, 'lives', 0, 'at', now)
+  redis.call('HDEL', K.work .. id, 'fence', 'reason', 'class', 'due', 'deadline')
+  redis.call('ZREM', K.dead, id)
+  redis.call('RPUSH', K.backlog .. group, id)
+  feed(group, now)
+end
+
+-- Waiting work is ready again, before what is new.
+local function resume(id, group, now)
+  redis.call('ZREM', K.due, id)
+  redis.call('HSET', K.work .. id, 'state', 'queued', 'at', now)
+  redis.call('LPUSH', K.backlog .. group, id)
+  feed(group, now)
+end
+
+-- The work gives up its place in the group; the next one gets it.
+local function leave(id, group, now)
+  redis.call('SREM', K.active .. group, id)
+  feed(group, now)
+end
+
+-- Whether this fence still owns the work: nobody began it since, and it is not over.
+local function held(id, fence)
+  local work = redis.call('HMGET', K.work .. id, 'state', 'fence')
+  return work[1] and not TERMINAL[work[1]] and work[2] == fence
+end
+
+local function deliveries(run)
+  local ids = {}
+  for id in string.gmatch(redis.call('HGET', K.work .. run, 'deliveries') or '', '%S+') do ids[#ids + 1] = id end
+  return ids
+end
+
+-- Once a run and its deliveries are over, what is kept gets its end: dead letters the long one.
+local function settle(run, keep_ms, dead_ms)
+  local work = redis.call('HMGET', K.work .. run, 'state', 'pending')
+  if not work[1] or not TERMINAL[work[1]] or tonumber(work[2] or 0) > 0 then return end
+  local ids = deliveries(run)
+  local dead = work[1] == 'dead'
+  for _, id in ipairs(ids) do dead = dead or redis.call('HGET', K.work .. id, 'state') == 'dead' end
+  local ttl = dead and dead_ms or keep_ms
+  if work[1] ~= 'dead' then redis.call('DEL', K.checkpoints .. run) end
+  ids[#ids + 1] = run
+  for _, id in ipairs(ids) do redis.call('PEXPIRE', K.work .. id, ttl) end
+  for _, kind in ipairs({ 'event', 'checkpoints', 'steps' }) do redis.call('PEXPIRE', K[kind] .. run, ttl) end
+end
+
+-- The end of any work, in whatever state: out of the schedule, its place given on, its run settled.
+local function close(id, state, now, keep_ms, dead_ms)
+  local work = redis.call('HMGET', K.work .. id, 'group', 'run', 'generation')
+  redis.call('HSET', K.work .. id, 'state', state, 'at', now)
+  redis.call('HDEL', K.work .. id, 'deadline', 'due')
+  redis.call('ZREM', K.due, id)
+  if state == 'dead' then redis.call('ZADD', K.dead, now, id) end
+  if work[2] and redis.call('HGET', K.work .. work[2], 'generation') == work[3] then -- else a replay has new ones
+    redis.call('HINCRBY', K.work .. work[2], 'pending', -1)
+  end
+  leave(id, work[1], now)
+  settle(work[2] or id, keep_ms, dead_ms)
+  count(state)
+end

@@ -1,0 +1,63 @@
+"""Loads the Lua scripts: each is a file in `lua/`, given the key names and `shared.lua` in front of it."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from gateway.ledger.errors import LedgerDown, LedgerError, LedgerFull
+from gateway.ledger.keys import KEYS, key
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+SHEBANG = "#!lua"
+NAMES = (
+    "acquire", "admit", "begin", "bury", "checkpoint", "discard", "finish",
+    "pause", "postpone", "release", "renew", "replay", "sweep",
+)  # fmt: skip
+
+
+def render(name: str, *, shebang: bool) -> str:
+    """Give the whole text of a script: shebang line (Redis >= 7), key names, shared functions, the script itself."""
+    folder = files("gateway.ledger") / "lua"
+    text = (folder / f"{name}.lua").read_text()
+    first, _, rest = text.partition("\n")
+    names = "local K = {" + ",".join(f"{kind}={value!r}" for kind, value in KEYS.items()) + "}"
+    body = "\n".join([names, (folder / "shared.lua").read_text(), rest])
+    return f"{first}\n{body}" if shebang else body
+
+
+class Scripts:
+    """The scripts of the ledger on one Redis: call by name; a server that forgot them is given them again."""
+
+    def __init__(self, redis: Redis, *, shebang: bool = True) -> None:
+        """Take the client, and whether the server knows script flags (Redis >= 7)."""
+        self.redis = redis
+        self.texts = {name: render(name, shebang=shebang) for name in NAMES}
+        self.digests = {name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+                        for name, text in self.texts.items()}  # fmt: skip
+
+    async def __call__(self, name: str, *arguments: Any) -> Any:
+        """Run a script; raises LedgerDown, LedgerFull or LedgerError."""
+        try:
+            return await self._run(name, arguments)
+        except (RedisConnectionError, RedisTimeoutError, ReadOnlyError, OSError) as error:
+            raise LedgerDown(f"Redis did not answer ({type(error).__name__})") from error
+        except OutOfMemoryError as error:
+            raise LedgerFull("Redis is out of memory") from error
+        except ResponseError as error:
+            if "OOM" in str(error):  # Redis 6.2 says so from inside the script, which has written nothing yet
+                raise LedgerFull("Redis is out of memory") from error
+            raise LedgerError(f"script {name}: {error}") from error
+
+    async def _run(self, name: str, arguments: tuple[Any, ...]) -> Any:
+        try:
+            return await self.redis.evalsha(self.digests[name], 1, key("due"), *arguments)
+        except NoScriptError:  # a restarted or failed-over server; nothing ran
+            return await self.redis.eval(self.texts[name], 1, key("due"), *arguments)

@@ -1,0 +1,172 @@
+"""A run, a delivery and the ledger as ops see them: plain values, made from what Redis holds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+TERMINAL = frozenset({"done", "discarded", "dead", "delivered"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepView:
+    """A finished step: what it took, and for an ask which model answered after how many calls at what cost.
+
+    `version` is that of the pipeline that finished it: a run goes on under a newer one with the steps it has.
+    """
+
+    name: str
+    key: str = ""
+    took: timedelta
+    at: datetime
+    version: int = 0
+    model: str = ""
+    candidate: str = ""
+    degraded: bool = False
+    calls: int = 0
+    cost_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkView:
+    """A run or a delivery as it stands in the ledger."""
+
+    id: str
+    kind: Literal["run", "delivery"]
+    event_id: str
+    source: str
+    pipeline: str
+    sink: str | None
+    state: str
+    received_at: datetime
+    updated_at: datetime
+    attempts: int
+    lives: int
+    generation: int
+    step: str = ""
+    reason: str = ""
+    error_class: str = ""
+    due_at: datetime | None = None
+    lease_until: datetime | None = None
+    owner: str = ""
+    trace_id: str = ""
+    size: int = 0
+    steps_total: int = 0
+    steps: tuple[StepView, ...] = ()
+    result: Any = field(default=None, repr=False)
+    deliveries: tuple[WorkView, ...] = ()
+
+    @property
+    def over(self) -> bool:
+        """Whether it is in a state that only a replay ends."""
+        return self.state in TERMINAL
+
+    def json(self) -> dict[str, Any]:
+        """Plain JSON values: times in ISO 8601 (UTC), durations in seconds."""
+        plain = _plain({one.name: getattr(self, one.name) for one in fields(self)})
+        return dict(plain)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupView:
+    """A source's runs or a sink's deliveries: how many are active of `cap`, and how many its cap holds back."""
+
+    name: str
+    cap: int
+    active: int
+    backlog: int
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateView:
+    """A model candidate: calls in flight, runs that wait for a slot, and its circuit (open for how many seconds)."""
+
+    name: str
+    in_flight: int
+    waiting: int
+    open_for: float
+    opened: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """The ledger in figures.
+
+    `workers` tells how many seconds ago each was seen; `memory_limit` is 0 where Redis has none.
+    """
+
+    counts: dict[str, int]
+    lanes: dict[str, int]
+    groups: tuple[GroupView, ...]
+    candidates: tuple[CandidateView, ...]
+    scheduled: int
+    dead: int
+    paused: tuple[str, ...]
+    workers: dict[str, float]
+    memory: int
+    memory_limit: int
+
+    def json(self) -> dict[str, Any]:
+        """Plain JSON values; memory in bytes."""
+        return asdict(self)
+
+
+def make_view(work_id: str, kept: dict[str, bytes | None], look_at: float | None) -> WorkView | None:
+    """Make a view of a work's fields, and its score in the schedule; None if there is no work."""
+    if kept["state"] is None:
+        return None
+    text = {name: (value or b"").decode() for name, value in kept.items()}
+    return WorkView(
+        id=work_id,
+        kind="delivery" if text["kind"] == "delivery" else "run",
+        event_id=text["run"] or work_id,
+        source=text["source"],
+        pipeline=text["pipeline"],
+        sink=text["sink"] or None,
+        state=text["state"],
+        received_at=_time(text["received"]),
+        updated_at=_time(text["at"]),
+        attempts=int(text["attempts"] or 0),
+        lives=int(text["lives"] or 0),
+        generation=int(text["generation"] or 0),
+        step=text["step"],
+        reason=text["reason"],
+        error_class=text["class"],
+        due_at=_time(text["due"]) if text["due"] else None,
+        lease_until=_time(look_at) if look_at and text["state"] == "running" else None,
+        owner=text["fence"].rpartition("/")[0] if text["state"] == "running" else "",
+        trace_id=text["trace"],
+        size=int(text["size"] or 0),
+        steps_total=int(text["total"] or 0),
+    )
+
+
+def make_steps(kept: dict[bytes, bytes]) -> tuple[StepView, ...]:
+    """Make views of the steps of a run, in the order in which they ended."""
+    known = {one.name for one in fields(StepView)}  # a newer worker may write more
+    rows = [{name: value for name, value in json.loads(text).items() if name in known} for text in kept.values()]
+    return tuple(
+        StepView(**row | {"took": timedelta(seconds=row["took"]), "at": datetime.fromtimestamp(row["at"], UTC)})
+        for row in sorted(rows, key=lambda row: row["at"])
+    )
+
+
+def _time(milliseconds: float | str) -> datetime:
+    return datetime.fromtimestamp(float(milliseconds) / 1000, UTC)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, WorkView):
+        return value.json()
+    if isinstance(value, StepView):
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value

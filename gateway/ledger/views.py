@@ -1,0 +1,193 @@
+"""The read side of the ledger, for the status page, the command line and ops; and API tokens."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from gateway.ledger.errors import LedgerDown
+from gateway.ledger.keys import LANES, key
+from gateway.ledger.view import CandidateView, GroupView, Stats, WorkView, make_steps, make_view
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterable, Sequence
+
+    from redis.asyncio import Redis
+    from redis.asyncio.client import Pipeline
+
+PAGE = 100
+MOST_PAGES = 100
+
+
+class Views:
+    """The read side of the ledger; raises LedgerDown like the rest of it."""
+
+    redis: Redis
+
+    async def ping(self) -> timedelta:
+        """Give how far our clock is ahead of Redis' (negative: behind)."""
+        seconds, micros = await answer(self.redis.time())
+        return datetime.now(UTC) - datetime.fromtimestamp(seconds + micros / 1e6, UTC)
+
+    async def show(self, work_id: str) -> WorkView | None:
+        """Show one event or delivery, with its steps, deliveries and result; None if the ledger does not know it."""
+        view = (await self._briefs([work_id]))[0]
+        if view is None:
+            return None
+        steps = await answer(self.redis.hgetall(key("steps", view.event_id)))
+        result = await answer(self.redis.hmget(key("work", work_id), "result", "deliveries"))
+        ids = (result[1] or b"").decode().split()
+        parts = [part for part in await self._briefs(ids) if part]
+        return replace(
+            view,
+            steps=make_steps(steps) if view.kind == "run" else (),
+            result=json.loads(result[0]) if result[0] else None,
+            deliveries=tuple(parts),
+        )
+
+    async def events(
+        self, *, source: str | None = None, state: str | None = None, limit: int = 50, before: str | None = None
+    ) -> list[WorkView]:
+        """List events, newest first, in brief; `before` is the last id of the page before."""
+        return await self._list("index", source=source, state=state, limit=limit, before=before)
+
+    async def dead(self, *, source: str | None = None, limit: int = 50, before: str | None = None) -> list[WorkView]:
+        """List dead letters, last buried first, in brief."""
+        return await self._list("dead", source=source, state=None, limit=limit, before=before)
+
+    async def tail(self, after: str, *, limit: int = PAGE) -> list[WorkView]:
+        """List the events received after that one, oldest first; all kept ones if it is empty or forgotten."""
+        rank = await answer(self.redis.zrank(key("index"), after)) if after else None
+        start = 0 if rank is None else rank + 1
+        ids = await answer(self.redis.zrange(key("index"), start, start + limit - 1))
+        return [view for view in await self._briefs([one.decode() for one in ids]) if view]
+
+    async def stats(self) -> Stats:
+        """Give the ledger in figures."""
+        pipe = self._pipeline()
+        pipe.hgetall(key("counts"))
+        pipe.zcard(key("due"))
+        pipe.zcard(key("dead"))
+        pipe.smembers(key("paused"))
+        pipe.smembers(key("groups"))
+        pipe.info("memory")
+        pipe.zrange(key("workers"), 0, -1, withscores=True)
+        pipe.smembers(key("candidates"))
+        pipe.time()
+        for lane in LANES:
+            pipe.llen(key("lane", lane))
+        counts, scheduled, dead, paused, groups, memory, workers, candidates, time, *lanes = await answer(
+            pipe.execute()
+        )
+        stopped, now = {one.decode() for one in paused}, time[0] + time[1] / 1e6
+        return Stats(
+            counts={name.decode(): int(number) for name, number in sorted(counts.items())},
+            lanes=dict(zip(LANES, lanes, strict=True)),
+            groups=await self._groups(sorted(one.decode() for one in groups), stopped),
+            scheduled=scheduled,
+            dead=dead,
+            paused=tuple(sorted(stopped)),
+            candidates=await self._candidates(sorted(one.decode() for one in candidates), now),
+            workers={name.decode(): round(now - seen / 1000, 3) for name, seen in workers},
+            memory=memory["used_memory"],
+            memory_limit=memory["maxmemory"],
+        )
+
+    async def paused(self) -> set[str]:
+        """Give what is paused, as `source:NAME`, `pipeline:NAME`, `sink:NAME`."""
+        return {one.decode() for one in await answer(self.redis.smembers(key("paused")))}
+
+    async def put_token(
+        self, digest: str, *, name: str, scopes: Sequence[str], expires: datetime | None = None
+    ) -> None:
+        """Keep an API token by the sha256 hex digest of its text."""
+        kept = {"name": name, "scopes": list(scopes), "expires": expires.timestamp() if expires else None}
+        await answer(self.redis.hset(key("tokens"), digest, json.dumps(kept)))
+
+    async def token(self, digest: str, *, now: datetime) -> tuple[str, ...] | None:
+        """Give the scopes of a token; None if it is unknown or has expired."""
+        text = await answer(self.redis.hget(key("tokens"), digest))
+        kept = json.loads(text) if text else {"scopes": None, "expires": None}
+        expired = kept["expires"] is not None and kept["expires"] <= now.timestamp()
+        return None if expired or kept["scopes"] is None else tuple(kept["scopes"])
+
+    async def tokens(self) -> list[dict[str, Any]]:
+        """List the tokens: name, scopes, expires (seconds since 1970, or null)."""
+        return [json.loads(text) for text in (await answer(self.redis.hgetall(key("tokens")))).values()]
+
+    async def drop_token(self, name: str) -> int:
+        """Revoke the tokens of that name; gives how many there were."""
+        kept = await answer(self.redis.hgetall(key("tokens")))
+        gone = [digest for digest, text in kept.items() if json.loads(text)["name"] == name]
+        return int(await answer(self.redis.hdel(key("tokens"), *gone))) if gone else 0
+
+    def _pipeline(self) -> Pipeline:
+        return self.redis.pipeline(transaction=False)
+
+    async def _list(
+        self, kind: str, *, source: str | None, state: str | None, limit: int, before: str | None
+    ) -> list[WorkView]:
+        rank = await answer(self.redis.zrevrank(key(kind), before)) if before else None
+        start, found = 0 if rank is None else rank + 1, list[WorkView]()
+        for page in range(MOST_PAGES):
+            at = start + page * PAGE
+            ids = await answer(self.redis.zrevrange(key(kind), at, at + PAGE - 1))
+            views = await self._briefs([one.decode() for one in ids])
+            found += [view for view in views if view and source in (None, view.source) and state in (None, view.state)]
+            if len(found) >= limit or len(ids) < PAGE:
+                break
+        return found[:limit]
+
+    async def _briefs(self, ids: Sequence[str]) -> list[WorkView | None]:
+        names = ("kind", "run", "source", "pipeline", "sink", "state", "received", "at", "attempts", "lives",
+                 "generation", "step", "reason", "class", "due", "size", "fence", "trace", "total")  # fmt: skip
+        pipe = self._pipeline()
+        for one in ids:
+            pipe.hmget(key("work", one), names)
+            pipe.zscore(key("due"), one)
+        answers = await answer(pipe.execute())
+        return [
+            make_view(one, dict(zip(names, answers[at], strict=True)), answers[at + 1])
+            for at, one in zip(range(0, len(answers), 2), ids, strict=True)
+        ]
+
+    async def _groups(self, names: Iterable[str], paused: set[str]) -> tuple[GroupView, ...]:
+        views = []
+        for name in names:
+            pipe = self._pipeline()
+            pipe.hmget(key("group", name), "cap", "pipeline")
+            pipe.scard(key("active", name))
+            pipe.llen(key("backlog", name))
+            (cap, pipeline), active, backlog = await answer(pipe.execute())
+            stopped = name in paused or f"pipeline:{(pipeline or b'').decode()}" in paused
+            views.append(GroupView(name=name, cap=int(cap), active=active, backlog=backlog, paused=stopped))
+        return tuple(views)
+
+    async def _candidates(self, names: Iterable[str], now: float) -> tuple[CandidateView, ...]:
+        views = []
+        for name in names:
+            pipe = self._pipeline()
+            pipe.zcount(key("slots", name), now * 1000, "+inf")
+            pipe.zcount(key("waiters", name), now * 1000, "+inf")
+            pipe.hmget(key("circuit", name), "open_until", "opened")
+            in_flight, waiting, (until, opened) = await answer(pipe.execute())
+            open_for = round(max(0.0, int(until or 0) / 1000 - now), 3)
+            views.append(
+                CandidateView(
+                    name=name, in_flight=in_flight, waiting=waiting, open_for=open_for, opened=int(opened or 0)
+                )
+            )
+        return tuple(views)
+
+
+async def answer(call: Awaitable[Any] | Any) -> Any:
+    """Wait for a plain command; raises LedgerDown when Redis does not answer."""
+    try:
+        return await call
+    except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+        raise LedgerDown(f"Redis did not answer ({type(error).__name__})") from error

@@ -1,0 +1,103 @@
+"""Logs: one wide line per unit of work, JSON where a machine reads, plain where a person does."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from otel.records import DeliveryAttempted, EventAccepted, EventRejected, ModelCalled, RunFinished, StepFinished, Swept
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from otel.records import Record
+
+NAMES = {
+    EventAccepted: ("event.accepted", logging.INFO),
+    EventRejected: ("event.rejected", logging.INFO),
+    RunFinished: ("run.finished", logging.INFO),
+    DeliveryAttempted: ("delivery.attempted", logging.INFO),
+    Swept: ("ledger.swept", logging.DEBUG),
+    StepFinished: ("step.finished", logging.DEBUG),
+    ModelCalled: ("model.called", logging.DEBUG),
+}
+
+CHATTY = ("httpx", "httpcore", "LiteLLM", "dramatiq", "asyncio", "openai", "uvicorn")
+
+logger = logging.getLogger("hookmill")
+
+
+def log_records(record: Record) -> None:
+    """Write a record as one log line (a Listener)."""
+    name, level = NAMES[type(record)]
+    if logger.isEnabledFor(level):
+        logger.log(level, name, extra={"fields": _fields(record)})
+
+
+def set_up_logging(env: Mapping[str, str]) -> None:
+    """Send logs to stderr: JSON lines, or plain text on a terminal.
+
+    `HOOKMILL_LOG` sets the level (default INFO); a level that does not exist is said, and INFO is taken.
+    """
+    asked = env.get("HOOKMILL_LOG", "").strip().upper() or "INFO"
+    level = logging.getLevelNamesMapping().get(asked)
+    stream = logging.StreamHandler(sys.stderr)
+    stream.setFormatter(PlainLine() if sys.stderr.isatty() else JsonLine())
+    logging.basicConfig(level=logging.INFO if level is None else level, handlers=[stream], force=True)
+    for chatty in CHATTY:
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    if level is None:
+        logger.warning("HOOKMILL_LOG is no level: %r; one of DEBUG, INFO, WARNING, ERROR", asked)
+
+
+class JsonLine(logging.Formatter):
+    """One JSON object per line: time (ISO 8601, UTC), level, logger, event, then the record's own fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render the line; of an exception only its type and place are told, because its text may hold content."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info and record.exc_info[0]:
+            line["exception"] = record.exc_info[0].__name__
+            line["at"] = _place(record)
+        return json.dumps(line, default=str)
+
+
+class PlainLine(logging.Formatter):
+    """A line for people: time, level, event, then `name=value`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render the line."""
+        values = " ".join(f"{name}={value}" for name, value in getattr(record, "fields", {}).items() if value)
+        time = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
+        line = f"{time} {record.levelname.lower():7} {record.getMessage()} {values}".rstrip()
+        if record.exc_info and record.exc_info[0]:
+            line += f" ({record.exc_info[0].__name__} at {_place(record)})"
+        return line
+
+
+def _fields(record: Record) -> dict[str, Any]:
+    values = {one.name: getattr(record, one.name) for one in fields(record)}
+    traceparent = values.pop("traceparent", "")
+    if traceparent:
+        values["trace_id"] = traceparent.split("-")[1]
+    return {
+        name: round(value.total_seconds(), 6) if isinstance(value, timedelta) else value
+        for name, value in values.items()
+    }
+
+
+def _place(record: logging.LogRecord) -> str:
+    trace = record.exc_info[2] if record.exc_info else None
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""

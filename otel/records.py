@@ -1,0 +1,117 @@
+"""What the gateway and the runner tell their listeners: one frozen record per unit of work, never a body."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventAccepted:
+    """A request was verified and admitted, or recognised as a duplicate of `event_id`."""
+
+    source: str
+    event_id: str
+    duplicate: bool
+    traceparent: str
+    size: int
+    took: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRejected:
+    """A request was refused; nothing was stored."""
+
+    source: str
+    code: str
+    status: int
+    took: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFinished:
+    """A step of a run ended: computed, found in its checkpoint (`cached`), or failed (`error_class` says how)."""
+
+    event_id: str
+    source: str
+    pipeline: str
+    step: str
+    cached: bool
+    took: timedelta
+    error_class: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCalled:
+    """One call to one provider ended; `error_class` is None when its answer was taken.
+
+    `priced` is False where the price or the number of tokens is not known; tokens are then estimated.
+    """
+
+    event_id: str
+    source: str
+    step: str
+    alias: str
+    candidate: str
+    model: str
+    took: timedelta
+    error_class: str | None = None
+    degraded: bool = False
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    priced: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished:
+    """One attempt of a run ended; `outcome` is done, discarded, waiting, dead or lost."""
+
+    event_id: str
+    source: str
+    pipeline: str
+    attempt: int
+    lives: int
+    outcome: str
+    traceparent: str
+    took: timedelta
+    reason: str = ""
+    error_class: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryAttempted:
+    """One attempt of a delivery ended; `outcome` is delivered, waiting, dead or lost."""
+
+    event_id: str
+    delivery_id: str
+    sink: str
+    attempt: int
+    outcome: str
+    traceparent: str
+    took: timedelta
+    reason: str = ""
+    error_class: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """The sweeper woke what was due and recovered what had lost its worker; only told when it did something."""
+
+    woken: int
+    recovered: int
+    extended: int
+
+
+Record = EventAccepted | EventRejected | StepFinished | ModelCalled | RunFinished | DeliveryAttempted | Swept
+Listener = Callable[[Record], None]
+
+
+def tell(listeners: tuple[Listener, ...], record: Record) -> None:
+    """Hand the record to every listener, in order; listeners must not raise and must not block."""
+    for listener in listeners:
+        listener(record)
