@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import re
+from dataclasses import FrozenInstanceError, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.verify import SCHEMES, Scheme, read_keys, sign, template, verify
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+BAD_TEMPLATES = {
+    "header-empty": ({"header": ""}, "header: expected the name of a header, got ''"),
+    "header-space": ({"header": "X Sig"}, "header: expected the name of a header, got 'X Sig'"),
+    "header-number": ({"header": 5}, "header: expected the name of a header, got 5"),
+    "prefix": ({"prefix": "é"}, "prefix: expected printable ASCII, got 'é'"),
+    "separator": ({"separator": "="}, "separator: expected a space or one of , ; | &, got '='"),
+    "separator-in-prefix": ({"separator": ",", "prefix": "v1,"}, "separator: ',' also occurs in the prefix"),
+    "digest": ({"digest": "md5"}, "digest: expected one of sha1, sha256, sha512, got 'md5'"),
+    "encoding": ({"encoding": "base32"}, "encoding: expected one of hex, base64, got 'base32'"),
+    "key": ({"key": "utf8"}, "key: expected one of raw, hex, base64, whsec, got 'utf8'"),
+    "unit": ({"timestamp_unit": "us"}, "timestamp_unit: expected one of s, ms, got 'us'"),
+    "unhashable": ({"digest": ["sha256"]}, "digest: expected one of sha1, sha256, sha512, got ['sha256']"),
+    "signed-unknown": ({"signed": "{ts}.{body}"}, "signed: only {id}, {timestamp} and {body} are known, got '{ts}.'"),
+    "signed-brace": ({"signed": "{body}}"}, "signed: only {id}, {timestamp} and {body} are known, got '}'"),
+    "signed-no-body": ({"signed": "{timestamp}"}, "signed: expected {body} exactly once"),
+    "signed-two-bodies": ({"signed": "{body}{body}"}, "signed: expected {body} exactly once"),
+    "signed-number": ({"signed": 1}, "signed: expected ASCII text, got 1"),
+    "signed-touching": ({"signed": "{id}{body}", "event_id": "header:i"}, "signed: {id} and {body} need a separator"),
+    "no-clock": ({"signed": "{timestamp}.{body}"}, "timestamp_header: needed where signed has {timestamp}"),
+    "unsigned-clock": ({"timestamp_header": "X-T"}, "timestamp_header: signed lacks {timestamp}"),
+    "unsigned-item": ({"timestamp_item": "t=", "separator": ","}, "timestamp_item: signed lacks {timestamp}"),
+    "item-no-list": ({"signed": "{timestamp}.{body}", "timestamp_item": "t="}, "timestamp_item: needs a separator"),
+    "two-clocks": (
+        {"signed": "{timestamp}.{body}", "timestamp_item": "t=", "timestamp_header": "X-T", "separator": ","},
+        "timestamp_item: the time comes from a header or from an item, not from both",
+    ),
+    "id-missing": ({"signed": "{id}.{body}"}, "event_id: signed has {id}, which needs a header"),
+    "id-in-body": (
+        {"signed": "{id}.{body}", "event_id": "json:/id"},
+        "event_id: signed has {id}, which needs a header",
+    ),
+    "id-form": ({"event_id": "X-Id"}, "event_id: expected 'header:X-Id' or 'json:/pointer', got 'X-Id'"),
+    "id-header": ({"event_id": "header:"}, "event_id: expected the name of a header, got ''"),
+    "id-pointer": ({"event_id": "json:id"}, "event_id: expected 'header:X-Id' or 'json:/pointer', got 'json:id'"),
+    "id-escape": ({"event_id": "json:/a~2"}, "event_id: expected 'header:X-Id' or 'json:/pointer'"),
+    "id-number": ({"event_id": 7}, "event_id: expected 'header:X-Id' or 'json:/pointer', got 7"),
+    "tolerance": ({"tolerance": timedelta(0)}, "tolerance: expected a duration above zero, got 0:00:00"),
+    "tolerance-type": ({"tolerance": 300}, "tolerance: expected a duration above zero, got 300"),
+    "one-header-for-two": (
+        {"signed": "{timestamp}{body}", "timestamp_header": "x-sig"},
+        "header: the signature, the time and the id need a header each",
+    ),
+}
+
+
+@pytest.mark.parametrize(("keys", "line"), BAD_TEMPLATES.values(), ids=list(BAD_TEMPLATES))
+def test_contradictory_template_is_refused_in_one_line_that_names_the_key(keys, line):
+    with pytest.raises(ValueError, match="^" + re.escape(line)) as refused:
+        template(**{"header": "X-Sig"} | keys)
+    assert "\n" not in str(refused.value)
+
+
+GOOD_TEMPLATES = [
+    {},
+    {"digest": "sha1", "prefix": "sha1="},
+    {"digest": "sha512", "encoding": "base64"},
+    {"key": "hex"},
+    {"key": "base64"},
+    {"key": "whsec"},
+    {"signed": "{timestamp}\n{body}", "timestamp_header": "X-T"},
+    {"signed": "{body}{timestamp}", "timestamp_header": "X-T", "timestamp_unit": "ms"},
+    {"signed": "v0:{timestamp}:{body}", "timestamp_item": "ts=", "separator": ";", "prefix": "h1="},
+    {"signed": "{timestamp},{body}", "timestamp_item": "t=", "separator": ",", "prefix": "v1="},
+    {"signed": "{id}{timestamp}{body}", "timestamp_header": "X-T", "event_id": "header:X-Id", "prefix": "sha256="},
+    {"signed": "{body}|{id}", "event_id": "header:X-Id"},
+    {"event_id": "json:/delivery/id"},
+    {"event_id": "header:X-Delivery"},
+    {"separator": ",", "prefix": "v1="},
+]
+SECRETS = {"raw": b"\x00any bytes\xff", "hex": b"00ff10", "base64": b"AAEC", "whsec": b"whsec_AAEC"}
+
+
+@pytest.mark.parametrize("keys", GOOD_TEMPLATES, ids=str)
+@pytest.mark.parametrize("body", [b"", b'{"delivery": {"id": "d1"}}', b"\xff\x00"])
+def test_what_a_template_signs_it_verifies(keys, body):
+    scheme = template(header="X-Sig", **keys)
+    signed = sign(scheme, SECRETS[scheme.key], body, now=NOW, event_id="msg_1")
+    headers = [(name.lower().encode(), value.encode()) for name, value in signed]
+    verified = verify(scheme, [SECRETS[scheme.key]], headers, body, now=NOW)
+    assert verified.covers_time == ("{timestamp}" in scheme.signed or "{id}" in scheme.signed)
+    if "header:" in keys.get("event_id", ""):
+        assert verified.dedupe_id == "msg_1"
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_every_named_scheme_has_its_page_and_verifies_what_it_signs(name):
+    scheme = SCHEMES[name]
+    assert scheme.name == name
+    assert scheme.docs.startswith("https://")
+    headers = sign(scheme, b"whsec_AAEC", b"{}", now=NOW, event_id="msg_1")
+    verify(scheme, [b"whsec_AAEC"], [(key.encode(), value.encode()) for key, value in headers], b"{}", now=NOW)
+
+
+def test_scheme_says_what_it_protects():
+    assert {name: scheme.protects for name, scheme in SCHEMES.items()} == {
+        "standard": "id, timestamp and body",
+        "github": "body",
+        "stripe": "timestamp and body",
+        "slack": "timestamp and body",
+        "bearer": "nothing: whoever has the token can send anything",
+    }
+
+
+def test_named_schemes_cannot_be_changed():
+    with pytest.raises(TypeError):
+        SCHEMES["evil"] = SCHEMES["github"]
+    with pytest.raises(FrozenInstanceError):
+        SCHEMES["github"].prefix = ""
+
+
+@pytest.mark.parametrize("dedupe", ["", "x", "header:", "header:a b", "json:", "json:x", "query:/id"])
+def test_source_cannot_replace_the_id_by_nonsense(dedupe):
+    with pytest.raises(ValueError, match=r"^dedupe: "):
+        replace(SCHEMES["github"], dedupe=dedupe)
+
+
+def test_id_header_without_id_in_the_signed_string_is_refused():
+    with pytest.raises(ValueError, match=r"^id_header: "):
+        Scheme(name="x", docs="", header="s", id_header="i")
+
+
+@pytest.mark.parametrize(
+    ("key", "secret", "line"),
+    [
+        ("hex", b"zz", "secrets: number 1 is not valid hex"),
+        ("hex", b"\xff", "secrets: number 1 is not valid hex"),
+        ("base64", b"a-_b", "secrets: number 1 is not valid base64"),
+        ("base64", b"AAE", "secrets: number 1 is not valid base64"),
+        ("whsec", b"whsec_!!!!", "secrets: number 1 is not valid base64"),
+        ("whsec", b"whpk_AAAA", "secrets: number 1 is an ed25519 key"),
+        ("whsec", b"whsk_AAAA", "secrets: number 1 is an ed25519 key"),
+        ("whsec", b"whsec_", "secrets: number 1 is empty"),
+        ("raw", b"", "secrets: number 1 is empty"),
+    ],
+)
+def test_unusable_secret_is_refused_without_showing_it(key, secret, line):
+    with pytest.raises(ValueError, match="^" + re.escape(line)) as refused:
+        read_keys(template(header="s", key=key), [secret])
+    assert refused.value.__cause__ is None
+    assert refused.value.__suppress_context__
+
+
+@pytest.mark.parametrize("secret", ["é".encode(), b"a b", b"a\r\nb", b"\x00", b""])
+def test_token_that_no_header_can_carry_is_refused(secret):
+    with pytest.raises(ValueError, match="secrets: number 1"):
+        read_keys(SCHEMES["bearer"], [secret])
+
+
+def test_stripe_keys_are_the_whole_text():
+    assert read_keys(SCHEMES["stripe"], [b"whsec_AAEC"]) == [b"whsec_AAEC"]
+    assert read_keys(SCHEMES["standard"], [b"whsec_AAEC", b"AAEC"]) == [b"\x00\x01\x02"] * 2
+
+
+@pytest.mark.parametrize("event_id", ["", "a b", "a.b", "é", "x" * 129])
+def test_sender_cannot_sign_an_id_that_the_receiver_would_refuse(event_id):
+    with pytest.raises(ValueError, match=r"^event_id: "):
+        sign(SCHEMES["standard"], b"AAEC", b"{}", now=NOW, event_id=event_id)
