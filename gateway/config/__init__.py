@@ -1,0 +1,24 @@
+"""Configuration: hookmill.toml and models.yaml, read once, checked whole, then only handed on."""
+
+from __future__ import annotations
+
+from gateway.config.errors import ConfigError
+from gateway.config.models import Alias, Candidate, Models, load_models
+from gateway.config.secret import Secret
+from gateway.config.sinks import Sink
+from gateway.config.sources import RetryPolicy, Source
+from gateway.config.toml import Config, load_config
+
+__all__ = [
+    "Alias",
+    "Candidate",
+    "Config",
+    "ConfigError",
+    "Models",
+    "RetryPolicy",
+    "Secret",
+    "Sink",
+    "Source",
+    "load_config",
+    "load_models",
+]

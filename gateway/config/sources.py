@@ -1,0 +1,181 @@
+"""Sources: the configured senders, as [sources.NAME] writes them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, PlainValidator
+
+from gateway.config.errors import Key, nearest, shown
+from gateway.config.reading import Reading, Table
+from gateway.config.schemes import NAMES, SchemeRef, check_keys, read_scheme
+from gateway.config.secret import Secret, SecretTable, one_or_more
+from gateway.config.values import (
+    Attempts,
+    Concurrency,
+    Count,
+    Duration,
+    Flag,
+    Growth,
+    Identity,
+    Rate,
+    Size,
+    Text,
+    choice,
+    whole,
+)
+from gateway.ledger.event import Lane, Limit
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from gateway.verify import Scheme
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often a failed run is tried, and the waits between: uniform(0, min(cap, first * factor**n))."""
+
+    attempts: int = 5
+    first: timedelta = timedelta(seconds=1)
+    factor: float = 2.0
+    cap: timedelta = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A configured sender: scheme, secrets, limits, dedupe rule, pipeline, sinks.
+
+    `tolerance` None means the scheme's; `dedupe_by` None means the scheme's id, another one already stands in
+    `scheme.dedupe`; `max_body` is in bytes.
+    """
+
+    name: str
+    scheme: Scheme
+    secrets: tuple[Secret, ...]
+    pipeline: str
+    max_body: int
+    sinks: tuple[str, ...] = ()
+    tolerance: timedelta | None = None
+    limit: Limit | None = None
+    dedupe_ttl: timedelta = timedelta(days=7)
+    dedupe_by: str | None = None
+    idempotent: bool = False
+    replay: timedelta = timedelta(minutes=10)
+    concurrency: int = 20
+    max_backlog: int = 10_000
+    priority: Lane = "normal"
+    success: int = 202
+    reply: Literal["id", "status"] = "id"
+    body_timeout: timedelta = timedelta(seconds=5)
+    timeout: timedelta = timedelta(minutes=10)
+    retry: RetryPolicy = RetryPolicy()
+
+
+class RetryTable(Table):
+    """The table of `retry`."""
+
+    attempts: Attempts | None = None
+    first: Duration | None = None
+    factor: Growth | None = None
+    cap: Duration | None = None
+
+
+class DedupeTable(Table):
+    """The table of `dedupe`."""
+
+    ttl: Duration | None = None
+    by: Identity | None = None
+    idempotent: Flag | None = None
+
+
+class SourceTable(SecretTable):
+    """The keys of a source."""
+
+    scheme: SchemeRef = Field(description=NAMES)
+    pipeline: Text = Field(description='a pipeline such as "comment-sentiment" or "app.py:triage"')
+    sinks: tuple[Text, ...] | None = None
+    tolerance: Duration | None = None
+    limit: Rate | None = None
+    burst: Count | None = None
+    dedupe: DedupeTable | None = None
+    replay: Duration | None = None
+    concurrency: Concurrency | None = None
+    max_body: Size | None = None
+    max_backlog: Count | None = None
+    priority: Annotated[Lane, PlainValidator(choice("high", "normal", "low"))] | None = None
+    success: Annotated[int, PlainValidator(whole(200, 299))] | None = None
+    reply: Annotated[Literal["id", "status"], PlainValidator(choice("id", "status"))] | None = None
+    body_timeout: Duration | None = None
+    timeout: Duration | None = None
+    retry: RetryTable | None = None
+
+
+APART = frozenset({"scheme", "secret", "secrets", "limit", "burst", "dedupe", "retry", "max_body"})
+
+
+def read_source(reading: Reading, name: str, raw: object, *, sinks: Collection[str]) -> Source | None:
+    """Read one [sources.NAME]; notes its mistakes and then gives None or a source that must not be used."""
+    at: Key = ("sources", name)
+    table = reading.table(SourceTable, raw, at=at)
+    if table is None:
+        return None
+    _check_sinks(reading, table.sinks or (), known=sinks, at=(*at, "sinks"))
+    secrets = one_or_more(reading, table, at=at)
+    scheme = read_scheme(reading, table.scheme, at=(*at, "scheme"))
+    if scheme is None:
+        return None
+    check_keys(reading, scheme, table, at=at)
+    return Source(
+        name=name,
+        scheme=_with_rules(reading, scheme, table, at=at),
+        secrets=secrets,
+        limit=_limit(reading, table, at=at),
+        retry=_retry(reading, table.retry or RetryTable(), at=(*at, "retry")),
+        max_body=table.max_body or scheme.max_body,
+        **_renamed(table.dedupe or DedupeTable()),
+        **table.written(without=APART),
+    )
+
+
+def _with_rules(reading: Reading, scheme: Scheme, table: SourceTable, *, at: Key) -> Scheme:
+    """Put the source's own id into its scheme, so that the verifier finds it; note rules that could have no effect."""
+    dedupe = table.dedupe or DedupeTable()
+    if table.tolerance and not scheme.timed:
+        reading.wrong((*at, "tolerance"), f"expected none, since scheme {scheme.name} signs no time; see replay")
+    if dedupe.idempotent and not (dedupe.by or scheme.dedupe):
+        reading.wrong((*at, "dedupe", "by"), f"missing; expected one beside idempotent: {scheme.name} has no id")
+    return dataclasses.replace(scheme, dedupe=dedupe.by) if dedupe.by else scheme
+
+
+def _renamed(dedupe: DedupeTable) -> dict[str, Any]:
+    names = {"ttl": "dedupe_ttl", "by": "dedupe_by", "idempotent": "idempotent"}
+    return {names[key]: value for key, value in dedupe.written().items()}
+
+
+def _check_sinks(reading: Reading, named: tuple[str, ...], *, known: Collection[str], at: Key) -> None:
+    for place, sink in enumerate(named):
+        if sink not in known:
+            reading.wrong((*at, place), f"no [sinks.*] is named {shown(sink)}{nearest(sink, known)}")
+        elif sink in named[:place]:
+            reading.wrong((*at, place), f"sink {shown(sink)} is named twice")
+
+
+def _limit(reading: Reading, table: SourceTable, *, at: Key) -> Limit | None:
+    if table.limit is None:
+        if table.burst is not None:
+            reading.wrong((*at, "burst"), 'expected a limit beside it, such as limit = "600/minute"')
+        return None
+    count, period = table.limit
+    # Without a burst the whole period's allowance may come at once: what "600/minute" says to most readers.
+    return Limit(count=count, period=period, burst=table.burst or count)
+
+
+def _retry(reading: Reading, table: RetryTable, *, at: Key) -> RetryPolicy:
+    policy = RetryPolicy(**table.written())
+    if policy.cap < policy.first:
+        reading.wrong((*at, "cap"), f"expected at least first ({policy.first}), got {policy.cap}")
+    return policy

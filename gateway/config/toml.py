@@ -1,0 +1,76 @@
+"""hookmill.toml: the sources, and the sinks that they name."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from gateway.config.errors import ConfigError, nearest
+from gateway.config.reading import Reading, Table
+from gateway.config.sinks import Sink, read_sink
+from gateway.config.sources import Source, read_source
+from gateway.config.values import Duration  # noqa: TC001 - pydantic reads it
+from gateway.ledger.event import Retention
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
+TABLES = ("sources", "sinks", "retention")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What hookmill.toml says, with every secret read; its repr shows none."""
+
+    path: Path
+    sources: Mapping[str, Source]
+    sinks: Mapping[str, Sink]
+    retention: Retention = field(default_factory=Retention)
+
+
+class RetentionTable(Table):
+    """The keys of [retention]: how long finished events, and dead letters, stay readable."""
+
+    keep: Duration | None = Field(default=None, description='a duration such as "24h"')
+    keep_dead: Duration | None = Field(default=None, description='a duration such as "30d"')
+
+
+def load_config(path: Path, env: Mapping[str, str]) -> Config:
+    """Read hookmill.toml and the secrets it refers to. Raises ConfigError with every mistake, one per line."""
+    reading = Reading(path=path, env=env)
+    document = _parse(reading)
+    for key in document.keys() - set(TABLES):
+        reading.wrong((key,), f"unknown key{nearest(key, TABLES)}")
+    raw_sinks = reading.named(document.get("sinks"), at=("sinks",))
+    raw_sources = reading.named(document.get("sources"), at=("sources",))
+    if not document.get("sources"):
+        reading.wrong(("sources",), "missing; expected at least one [sources.NAME]")
+    sinks = [read_sink(reading, name, raw) for name, raw in raw_sinks.items()]
+    sources = [read_source(reading, name, raw, sinks=raw_sinks) for name, raw in raw_sources.items()]
+    retention = reading.table(RetentionTable, document.get("retention", {}), at=("retention",))
+    reading.finish()
+    return Config(
+        path=path,
+        retention=Retention(**retention.written() if retention else {}),
+        sources={source.name: source for source in sources if source},
+        sinks={sink.name: sink for sink in sinks if sink},
+    )
+
+
+def _parse(reading: Reading) -> dict[str, object]:
+    text = reading.text()
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = PLACE.fullmatch(str(error))
+        what, line, column = found.groups() if found else ("", None, None)
+        place = f"line {line}, column {column}" if line else f"line {text.count(chr(10)) + 1}, end of file"
+        raise ConfigError(f"{reading.path}: {place}: not TOML: {what or 'syntax error'}") from None
+    except (ValueError, RecursionError):  # an integer of thousands of digits, or brackets nested as deep
+        raise ConfigError(f"{reading.path}: not TOML: a number or a nesting is beyond all bounds") from None
