@@ -1,0 +1,112 @@
+"""Admits events: gathers what arrives together into one call of the ledger, within a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from gateway.errors import LedgerUnavailable, Overloaded
+from gateway.ledger import LedgerDown, LedgerError, LedgerFull
+
+if TYPE_CHECKING:
+    from gateway.ledger import Admission, Ledger, Verdict
+
+    Waiting = tuple[Admission, asyncio.Future[Verdict]]
+
+log = logging.getLogger("hookmill.gateway")
+MOST_EVENTS = 64  # a call; beyond it one script would hold Redis too long
+MOST_BYTES = 1024 * 1024
+MOST_WAITING = 4096
+MOST_WAITING_BYTES = 64 * 1024 * 1024
+DEADLINE = timedelta(seconds=1)
+
+
+class Admitter:
+    """Coalesces concurrent admissions: while one call is in flight, the next ones gather. No timer adds latency."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        deadline: timedelta = DEADLINE,
+        most_waiting: int = MOST_WAITING,
+        most_waiting_bytes: int = MOST_WAITING_BYTES,
+    ) -> None:
+        """Take the ledger, how long a caller may wait, and how many events and bytes may wait together."""
+        self._ledger = ledger
+        self._deadline = deadline.total_seconds()
+        self._most_waiting = most_waiting
+        self._most_waiting_bytes = most_waiting_bytes
+        self._waiting: deque[Waiting] = deque()
+        self._waiting_bytes = 0
+        self._flight: asyncio.Task[None] | None = None
+
+    async def admit(self, admission: Admission) -> Verdict:
+        """Give the ledger's verdict.
+
+        Raises Overloaded where too much waits already, or Redis is short of memory; LedgerUnavailable where there is no
+        verdict in time: then the event may or may not be stored, and sending it again is safe.
+        """
+        size = len(admission.event.body)
+        crowded = self._waiting and self._waiting_bytes + size > self._most_waiting_bytes
+        if crowded or len(self._waiting) >= self._most_waiting:
+            raise Overloaded(retry_after=1)
+        verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        self._waiting.append((admission, verdict))
+        self._waiting_bytes += size
+        if self._flight is None:
+            self._flight = asyncio.create_task(self._fly())
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await verdict
+        except TimeoutError:
+            raise LedgerUnavailable(retry_after=1) from None
+
+    async def close(self) -> None:
+        """Wait for what is in flight."""
+        if self._flight is not None:
+            await self._flight
+
+    async def _fly(self) -> None:
+        try:
+            while batch := self._next():
+                await self._call(batch)
+        finally:
+            self._flight = None
+
+    def _next(self) -> list[Waiting]:
+        batch: list[Waiting] = []
+        size = 0
+        while self._waiting and len(batch) < MOST_EVENTS:
+            admission, verdict = self._waiting[0]
+            if batch and size + len(admission.event.body) > MOST_BYTES:
+                break
+            self._waiting.popleft()
+            self._waiting_bytes -= len(admission.event.body)
+            if not verdict.done():  # whoever gave up meanwhile was told to send it again
+                batch.append((admission, verdict))
+                size += len(admission.event.body)
+        return batch
+
+    async def _call(self, batch: list[Waiting]) -> None:
+        try:
+            verdicts = await self._ledger.admit([admission for admission, _ in batch])
+        except Exception as error:  # noqa: BLE001 - every caller of the batch is to hear of it
+            if not isinstance(error, (LedgerDown, LedgerFull)):  # those two the listeners hear of
+                log.error("%d events not admitted: %s", len(batch), type(error).__name__)  # noqa: TRY400 - texts stay out
+            for _, waiting in batch:
+                if not waiting.done():
+                    waiting.set_exception(_told(error))
+            return
+        for (_, waiting), verdict in zip(batch, verdicts, strict=True):
+            if not waiting.done():
+                waiting.set_result(verdict)
+
+
+def _told(error: Exception) -> Exception:
+    if isinstance(error, LedgerFull):
+        return Overloaded(retry_after=5)
+    return LedgerUnavailable(retry_after=1) if isinstance(error, LedgerError) else error

@@ -1,0 +1,105 @@
+"""The gateway's composition root: `create_app()` reads the environment and builds what the routes are handed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, TypedDict
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from gateway.access import Access
+from gateway.admit import Admitter
+from gateway.body import Hygiene, Room
+from gateway.config import ConfigError, load_config
+from gateway.gate import Clock, Gate
+from gateway.ledger import open_ledger
+from gateway.problem import Problems, pass_on
+from gateway.receive import receive
+from gateway.settings import read_settings
+from gateway.status import live, ready, show_event
+from gateway.watch import Watch
+from otel.log import log_records
+
+if TYPE_CHECKING:
+    from gateway.config import Config
+    from gateway.ledger import Ledger
+    from gateway.settings import Settings
+    from otel.records import Listener
+
+LedgerFactory = Callable[[], Awaitable["Ledger"]]
+
+
+class State(TypedDict):
+    """What the lifespan gives to every request."""
+
+    gate: Gate
+
+
+def utc_now() -> datetime:
+    """Give the present moment: the clock that signatures are judged by."""
+    return datetime.now(UTC)
+
+
+def create_app() -> Starlette:
+    """Build the application from the environment; raises ConfigError with one clear line."""
+    settings = read_settings(os.environ)
+    config = load_config(settings.config, os.environ)
+    return build_app(
+        config, settings, ledger_factory=partial(open_ledger, settings.redis_url), listeners=(log_records,)
+    )
+
+
+def build_app(
+    config: Config,
+    settings: Settings,
+    *,
+    ledger_factory: LedgerFactory,
+    listeners: tuple[Listener, ...] = (),
+    clock: Clock = utc_now,
+) -> Starlette:
+    """Build the application of these parts; the lifespan opens the ledger and closes it."""
+    check_links(config, settings)
+    app = Starlette(
+        routes=[
+            Route("/hooks/{source}", receive, methods=["POST"]),
+            Route("/events/{event_id}", show_event, methods=["GET"]),
+            Route("/live", live, methods=["GET"]),
+            Route("/ready", ready, methods=["GET"]),
+        ],
+        middleware=[Middleware(Watch, listeners=listeners), Middleware(Problems), Middleware(Hygiene)],
+        exception_handlers={HTTPException: pass_on},
+        lifespan=partial(lifespan, config=config, settings=settings, ledger_factory=ledger_factory, clock=clock),
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def check_links(config: Config, settings: Settings) -> None:
+    """Refuse a source that is to answer with a signed link where there is no key to sign it."""
+    for source in config.sources.values():
+        if source.reply == "status" and settings.signing_key is None:
+            what = '"status" needs HOOKMILL_SIGNING_KEY, which is not set'
+            raise ConfigError(f"{config.path}: sources.{source.name}.reply: {what}")
+
+
+@asynccontextmanager
+async def lifespan(
+    _: Starlette, *, config: Config, settings: Settings, ledger_factory: LedgerFactory, clock: Clock
+) -> AsyncIterator[State]:
+    """Open the ledger and the admitter, and close them again."""
+    ledger = await ledger_factory()
+    admitter = Admitter(ledger)
+    key = settings.signing_key.reveal().encode() if settings.signing_key else None
+    access = Access(ledger, key=key)
+    try:
+        yield {"gate": Gate(config=config, ledger=ledger, admitter=admitter, access=access, room=Room(), clock=clock)}
+    finally:
+        await admitter.close()
+        await ledger.close()

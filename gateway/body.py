@@ -1,0 +1,128 @@
+"""Framing: which headers and which bodies are taken at all, before anything is hashed or parsed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from gateway.errors import (
+    AmbiguousLength,
+    BodyTimeout,
+    ContentEncodingUnsupported,
+    ContentTooLarge,
+    HeaderRepeated,
+    HeadersTooLarge,
+    Overloaded,
+    TransferEncodingUnsupported,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import timedelta
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+MOST_HEADER_BYTES = 16 * 1024
+MOST_HEADER_LINES = 100
+LINE_EXTRA = 4  # the colon, the space and the line's end
+LONGEST_LENGTH = 15  # digits of a Content-Length worth reading
+MOST_ROOM = 256 * 1024 * 1024
+ONCE = frozenset({b"host", b"content-type", b"authorization"})
+
+
+def values(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
+    """Give the values of every header line of that (lower-case) name."""
+    return [value for key, value in headers if key == name]
+
+
+def text(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
+    """Give the value of the first header line of that (lower-case) name, stripped; empty if there is none."""
+    return next((value for key, value in headers if key == name), b"").decode("latin-1").strip()
+
+
+def check_headers(headers: Headers) -> None:
+    """Refuse header blocks that are too large, frame the body ambiguously, encode it, or repeat what may stand once."""
+    size = sum(len(name) + len(value) + LINE_EXTRA for name, value in headers)
+    if size > MOST_HEADER_BYTES or len(headers) > MOST_HEADER_LINES:
+        raise HeadersTooLarge
+    lengths, codings = values(headers, b"content-length"), values(headers, b"transfer-encoding")
+    if len(lengths) > 1 or (lengths and codings) or not all(one.isdigit() for one in lengths):
+        raise AmbiguousLength
+    if codings and [one.strip().lower() for one in codings] != [b"chunked"]:
+        raise TransferEncodingUnsupported
+    if any(one.strip().lower() not in {b"", b"identity"} for one in values(headers, b"content-encoding")):
+        raise ContentEncodingUnsupported
+    names = [name for name, _ in headers if name in ONCE]
+    if len(names) > len(set(names)):
+        raise HeaderRepeated
+
+
+class Hygiene:
+    """ASGI middleware: checks the headers and keeps them as they are now, so that no trailer can join them later."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Take the application."""
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or raise a Rejection."""
+        if scope["type"] == "http":
+            scope["headers"] = tuple(scope["headers"])
+            check_headers(scope["headers"])
+        await self.app(scope, receive, send)
+
+
+class Room:
+    """The memory that bodies being read may take together, so that many large ones cannot exhaust the process."""
+
+    def __init__(self, most: int = MOST_ROOM) -> None:
+        """Take the bound, in bytes."""
+        self.most = most
+        self.used = 0
+
+    def take(self, size: int) -> None:
+        """Take that many bytes; raises Overloaded when there is no more room."""
+        if self.used + size > self.most:
+            raise Overloaded(retry_after=1)
+        self.used += size
+
+    def free(self, size: int) -> None:
+        """Give them back."""
+        self.used -= size
+
+
+async def read_body(request: Request, *, most: int, within: timedelta, room: Room) -> bytes:
+    """Read the raw body.
+
+    Raises ContentTooLarge beyond `most` bytes (before reading, where the length is declared), BodyTimeout where it does
+    not end in time or the sender hangs up, Overloaded where the bodies in progress fill the room.
+    """
+    declared = text(request.scope["headers"], b"content-length")
+    if len(declared) > LONGEST_LENGTH or int(declared or 0) > most:
+        raise ContentTooLarge
+    try:
+        async with asyncio.timeout(within.total_seconds()):
+            return await _collect(request.receive, most=most, room=room)
+    except TimeoutError:
+        raise BodyTimeout from None
+
+
+async def _collect(receive: Receive, *, most: int, room: Room) -> bytes:
+    parts, size, more = list[bytes](), 0, True
+    try:
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise BodyTimeout
+            part, more = message.get("body", b""), message.get("more_body", False)
+            if size + len(part) > most:
+                raise ContentTooLarge
+            room.take(len(part))
+            size += len(part)
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        room.free(size)

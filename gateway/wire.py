@@ -1,0 +1,135 @@
+"""What uvicorn with httptools leaves open on a connection: the size and the pace of a header block, and how it ends.
+
+It has no bound on headers and no deadline for them, lets trailers join the headers, and closes a connection on which
+the sender still writes in a way that can lose our answer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.errors import HeadersTooLarge, Overloaded
+from gateway.problem import render
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from starlette.types import Receive, Scope, Send
+    from uvicorn._types import ASGI3Application
+
+HEAD_SECONDS = 10.0
+MOST_HEAD_BYTES = 256 * 1024  # a first line and headers; the application refuses far smaller ones in proper form
+LINGER_SECONDS = 2.0
+
+
+async def crowded(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse a request because there are too many connections, as the application would have said it."""
+    response = render(Overloaded(), headers={"Retry-After": "1", "Connection": "close"})
+    await response(scope, receive, send)
+
+
+class Lingering:
+    """A transport that, closed while the sender still writes, ends our side first: a reset would lose the answer."""
+
+    def __init__(self, transport: asyncio.Transport, wire: Wire) -> None:
+        """Take the transport and the protocol on it."""
+        self._transport = transport
+        self._wire = wire
+        self.lingers = False
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the transport in everything else."""
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Write, unless our side has ended."""
+        if not self.lingers:
+            self._transport.write(data)
+
+    def is_closing(self) -> bool:
+        """Tell whether this connection is over."""
+        return self.lingers or self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close, at once or after the sender had its chance to read."""
+        if not self._wire.unread:
+            self._transport.close()
+        elif not self.is_closing():
+            self.lingers = True
+            self._transport.write_eof()
+            self._transport.resume_reading()
+            self._wire.loop.call_later(LINGER_SECONDS, self._transport.close)
+
+
+class Wire(HttpToolsProtocol):
+    """The protocol of the public listener."""
+
+    head_bytes = 0
+    head_timer: asyncio.TimerHandle | None = None
+    in_head = True
+
+    @property
+    def unread(self) -> bool:
+        """Whether the sender may still be writing the request that was answered."""
+        return self.head_bytes > 0 if self.in_head else self.cycle.more_body
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(cast("asyncio.Transport", Lingering(transport, self)))
+        self.limit_concurrency = None  # uvicorn's own refusal is no problem+json and names no time: see below
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what was sent, unless the connection is over or the header block has no end."""
+        if self.transport.is_closing():
+            return
+        if self.in_head:
+            self.head_bytes += len(data)
+            self._await_head()
+        super().data_received(data)
+        if self.in_head and self.head_bytes > MOST_HEAD_BYTES:
+            self._refuse_head()
+
+    def on_headers_complete(self) -> None:
+        """Freeze the headers, for a trailer must not join them, and turn the request away where there are too many."""
+        self.in_head = False
+        self._stop_timer()
+        self.scope["headers"] = list(self.headers)
+        most = self.config.limit_concurrency
+        full = most is not None and len(self.connections) > most
+        self.app = cast("ASGI3Application", crowded) if full else self.config.loaded_app
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Begin to wait for the next request."""
+        super().on_message_complete()
+        self.in_head, self.head_bytes = True, 0
+
+    def on_response_complete(self) -> None:
+        """Go on with the connection, unless its sender was answered before the request had ended."""
+        if not self.pipeline and self.cycle.response_complete and self.cycle.more_body:
+            self.transport.close()
+        super().on_response_complete()
+
+    def _await_head(self) -> None:
+        if self.head_timer is None:
+            self.head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def _stop_timer(self) -> None:
+        if self.head_timer is not None:
+            self.head_timer.cancel()
+            self.head_timer = None
+
+    def _refuse_head(self) -> None:
+        response = render(HeadersTooLarge(), headers={"Connection": "close"})
+        lines = [b"HTTP/1.1 431 Request Header Fields Too Large"]
+        lines += [name + b": " + value for name, value in response.raw_headers]
+        self.transport.write(b"\r\n".join([*lines, b"", bytes(response.body)]))
+        self.transport.close()

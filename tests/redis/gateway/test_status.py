@@ -1,0 +1,97 @@
+"""Reading an event, and the probes."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from served import SIGNING_KEY, signed_headers
+
+from gateway.access import sign_link
+
+TOKEN = "hm_0123456789abcdef"
+
+
+def put_token(gateway, *, scopes=("read",), expires=None):
+    digest = hashlib.sha256(TOKEN.encode()).hexdigest()
+    gateway.ledger(lambda ledger: ledger.put_token(digest, name="t", scopes=scopes, expires=expires))
+
+
+def link(event_id, *, valid=60, key=SIGNING_KEY):
+    expires = int(time.time()) + valid
+    return f"/events/{event_id}?expires={expires}&signature={sign_link(key.encode(), event_id, expires)}"
+
+
+@pytest.fixture
+def event_id(gateway):
+    return gateway.post("demo", headers=signed_headers()).json()["event_id"]
+
+
+def test_a_signed_link_shows_the_event(gateway, event_id):
+    response = gateway.get(link(event_id))
+    assert response.status_code == 200
+    assert response.json() == gateway.ledger(lambda ledger: ledger.show(event_id)).json()
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_token_with_the_read_scope_shows_the_event(gateway, event_id):
+    put_token(gateway)
+    response = gateway.get(f"/events/{event_id}", headers={"authorization": f"Bearer {TOKEN}"})
+    assert (response.status_code, response.json()["id"]) == (200, event_id)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda event_id: f"/events/{event_id}",
+        lambda event_id: link(event_id, valid=-1),
+        lambda event_id: link(event_id, key="another"),
+        lambda event_id: link("evt_0").replace("evt_0", event_id),
+        lambda event_id: link(event_id).replace("expires=", "expires=9"),
+        lambda event_id: link(event_id).replace("expires=", "expires=%D9%A1"),
+        lambda event_id: link(event_id)[:-1],
+        lambda event_id: link(event_id) + "%FF",
+    ],
+)
+def test_without_a_valid_link_or_token_nobody_learns_anything(gateway, event_id, spoil):
+    known, unknown = gateway.get(spoil(event_id)), gateway.get(spoil("evt_00000000000000000000000000"))
+    assert (known.status_code, known.json()["code"]) == (401, "unauthorized")
+    assert known.content == unknown.content
+    assert known.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("header", ["Bearer hm_unknown", f"Basic {TOKEN}", TOKEN, "Bearer", "Bearer hm_\xff"])
+def test_another_authorization_is_refused(gateway, event_id, header):
+    put_token(gateway)
+    response = gateway.get(f"/events/{event_id}", headers={"authorization": header.encode("latin-1")})
+    assert response.status_code == 401
+
+
+def test_a_token_without_the_read_scope_or_past_its_end_is_refused(gateway, event_id):
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    put_token(gateway, scopes=("admin",))
+    assert gateway.get(f"/events/{event_id}", headers=headers).status_code == 401
+    put_token(gateway, expires=datetime.now(UTC) - timedelta(seconds=1))
+    assert gateway.get(f"/events/{event_id}", headers=headers).status_code == 401
+
+
+def test_only_the_authorised_learn_that_an_event_does_not_exist(gateway):
+    response = gateway.get(link("evt_00000000000000000000000000"))
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+
+
+def test_the_probes_answer(gateway):
+    assert gateway.get("/live").json() == {"status": "live"}
+    ready = gateway.get("/ready")
+    assert (ready.status_code, ready.json()["status"], ready.json()["redis"]) == (200, "ready", "ok")
+    assert "warning" not in ready.json()
+
+
+@pytest.mark.parametrize("path", ["/", "/hooks", "/hooks/", "/hooks/demo/", "/events/", "/metrics", "/docs", "/admin"])
+def test_there_is_no_other_route(gateway, path):
+    response = gateway.get(path)
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+    assert response.headers["content-type"] == "application/problem+json"
