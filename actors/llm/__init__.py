@@ -1,0 +1,9 @@
+"""Asking language models: fallback over candidates, one deadline, slots and circuits, validated answers.
+
+Importing this imports no LiteLLM; `actors.llm.provider.prepare()` does.
+"""
+
+from actors.llm.ask import Asker
+from actors.llm.records import Answer, Call, ModelCall, Question, Reply, Slots, Wait
+
+__all__ = ["Answer", "Asker", "Call", "ModelCall", "Question", "Reply", "Slots", "Wait"]

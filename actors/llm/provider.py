@@ -1,0 +1,135 @@
+"""Calls one provider once, through LiteLLM; the only module that imports it (2.6 s and 180 MB, so not on import).
+
+A worker calls `prepare()` once, after its fork. Retries, fallback, deadlines and cost limits are not LiteLLM's here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from actors.llm import lexicon, local
+from actors.llm.records import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from actors.llm.records import Message, Schema
+    from gateway.config import Candidate, Models
+
+CHARS_PER_TOKEN = 4
+"""For providers that send no usage: an estimate is wrong by a little, nothing by everything."""
+
+SILENT = {"max_retries": 0, "num_retries": 0, "stream": False, "no-log": True, "drop_params": True}
+
+
+@cache
+def prepare() -> Any:
+    """Import LiteLLM and make it quiet: no price list from the network, no .env file, no callbacks, no prompt in a log.
+
+    Gives the module. Do not call it in a process that forks afterwards.
+    """
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+    os.environ["LITELLM_MODE"] = "PRODUCTION"  # "DEV", its default, reads the .env file of the working directory
+    litellm: Any = importlib.import_module("litellm")
+    litellm.suppress_debug_info = True
+    litellm.set_verbose = False
+    litellm.turn_off_message_logging = True
+    for name in ("callbacks", "input_callback", "success_callback", "failure_callback", "service_callback"):
+        setattr(litellm, name, [])
+    for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    error = importlib.import_module("litellm.llms.custom_llm").CustomLLMError
+    litellm.custom_provider_map = [{"provider": local.PROVIDER, "custom_handler": local.make(litellm.CustomLLM, error)}]
+    return litellm
+
+
+async def warm(models: Models) -> None:
+    """Answer once from word lists, so that what LiteLLM loads on its first call (1 to 3 s) keeps no event waiting.
+
+    Where a candidate is local, the lexicon's own lists (0.7 s, 67 MB) are loaded as well.
+    """
+    litellm = prepare()
+    candidates = [candidate for alias in models.aliases.values() for candidate in alias.candidates]
+    if any(candidate.model.startswith(f"{local.PROVIDER}/") for candidate in candidates):
+        lexicon.load()
+    await litellm.acompletion(
+        model=f"{local.PROVIDER}/{local.MODEL}", messages=[{"role": "user", "content": "warm"}], **SILENT
+    )
+
+
+async def call(
+    candidate: Candidate,
+    messages: Sequence[Message],
+    *,
+    schema: Schema | None,
+    timeout: timedelta,  # noqa: ASYNC109 - a read timeout for LiteLLM; the caller sets the one for the whole call
+) -> Reply:
+    """Ask the candidate for a completion; with a schema of an object, also by the provider's own structured output.
+
+    `response_format` in the candidate's params replaces ours (None: none). Raises what LiteLLM raises.
+    """
+    litellm = prepare()
+    asked = {"response_format": _response_format(schema)} | dict(candidate.params) | SILENT
+    response = await litellm.acompletion(
+        model=candidate.model,
+        messages=[dict(message) for message in messages],
+        timeout=timeout.total_seconds(),
+        **{name: value for name, value in asked.items() if value is not None},
+    )
+    return _reply(litellm, response, candidate=candidate, asked=sum(len(message["content"]) for message in messages))
+
+
+async def close() -> None:
+    """Close the HTTP connections that LiteLLM keeps; for the worker's shutdown."""
+    if prepare.cache_info().currsize:
+        await importlib.import_module("litellm.llms.custom_httpx.async_client_cleanup").close_litellm_async_clients()
+
+
+def _response_format(schema: Schema | None) -> dict[str, Any] | None:
+    if schema is None or schema.get("type") != "object":  # providers take objects only
+        return None
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema)}}
+
+
+def _reply(litellm: Any, response: Any, *, candidate: Candidate, asked: int) -> Reply:
+    choice = response.choices[0] if response.choices else None
+    text = (choice.message.content or "") if choice else None
+    read, written, counted = _tokens(response, asked=asked, answered=len(text or ""))
+    degraded = candidate.model.partition("/")[0] == local.PROVIDER
+    cost = 0.0 if degraded else _cost(litellm, response, candidate=candidate, tokens=(read, written))
+    return Reply(
+        text=text,
+        finish_reason=(choice.finish_reason or "") if choice else "",
+        model=response.model or candidate.model,
+        input_tokens=read,
+        output_tokens=written,
+        cost_usd=cost or 0.0,
+        priced=cost is not None and (counted or degraded),
+        degraded=degraded,
+    )
+
+
+def _tokens(response: Any, *, asked: int, answered: int) -> tuple[int, int, bool]:
+    """Give input and output tokens, and whether the provider counted them."""
+    usage = getattr(response, "usage", None)
+    read, written = getattr(usage, "prompt_tokens", 0) or 0, getattr(usage, "completion_tokens", 0) or 0
+    if read or written:
+        return read, written, True
+    return -(-asked // CHARS_PER_TOKEN), -(-answered // CHARS_PER_TOKEN), False
+
+
+def _cost(litellm: Any, response: Any, *, candidate: Candidate, tokens: tuple[int, int]) -> float | None:
+    """Give the price in USD: LiteLLM's for this response, else by our count of tokens; None where no price is known."""
+    hidden = getattr(response, "_hidden_params", {}) or {}
+    if cost := hidden.get("response_cost"):
+        return float(cost)
+    try:
+        parts = litellm.cost_per_token(model=candidate.model, prompt_tokens=tokens[0], completion_tokens=tokens[1])
+    except Exception:  # noqa: BLE001 - no price: LiteLLM has a class of its own for every way of not knowing it
+        return None
+    return float(sum(parts))

@@ -1,0 +1,114 @@
+"""The nouns of asking a model: what a step asks, what a provider replies, what the step gets."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from gateway.config import Candidate
+    from gateway.ledger.slots import CircuitRule, Grant
+
+Message = Mapping[str, str]
+"""One chat message: `role` and `content`."""
+
+Schema = Mapping[str, Any]
+"""A JSON Schema."""
+
+Wait = Callable[[timedelta, str], Awaitable[None]]
+"""Waits that long, telling ops the reason; it may suspend the run and never return (the ask is then cancelled)."""
+
+Outcome = Literal["ok", "failed", "neutral"]
+"""What a call says about its candidate's health; neutral says nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a step asks: trusted instructions in `prompt`, somebody else's text in `untrusted`.
+
+    `into` is anything pydantic's TypeAdapter takes, None for plain text. `token` names the step to the slots: the same
+    step asking again keeps its place in the line; blank gives a random one.
+    """
+
+    alias: str
+    prompt: str = field(repr=False)
+    untrusted: str | None = field(default=None, repr=False)
+    into: Any = None
+    token: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What a provider answered; `text` is None where it sent no choice.
+
+    `priced` is False where the price, or the number of tokens, is not known; tokens are then estimated.
+    """
+
+    text: str | None = field(repr=False)
+    finish_reason: str
+    model: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    priced: bool = True
+    degraded: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCall:
+    """One call to one provider ended; `error_class` is None when its answer was taken.
+
+    It is transient, rate_limited, bad_output, permanent or cancelled.
+    """
+
+    candidate: str
+    model: str
+    took: timedelta
+    error_class: str | None = None
+    degraded: bool = False
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    priced: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The value a step gets, and what all calls of this ask together took to get it."""
+
+    value: Any = field(repr=False)
+    candidate: str
+    model: str
+    degraded: bool
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+
+
+class Call(Protocol):
+    """Calls one candidate once; raises whatever the provider's client raises."""
+
+    async def __call__(
+        self,
+        candidate: Candidate,
+        messages: Sequence[Message],
+        *,
+        schema: Schema | None,
+        timeout: timedelta,  # noqa: ASYNC109 - LiteLLM's own limit; the caller sets one around it as well
+    ) -> Reply:
+        """Give the provider's reply."""
+
+
+class Slots(Protocol):
+    """Leave to call, fleet-wide; gateway.ledger.slots.Slots is one."""
+
+    async def acquire(self, candidate: str, *, token: str, limit: int | None, lease: timedelta) -> Grant:
+        """Ask for a slot."""
+
+    async def release(
+        self, candidate: str, *, token: str, outcome: Outcome, took: timedelta, circuit: CircuitRule
+    ) -> bool:
+        """Give it back, with what the call says of the candidate's health."""
