@@ -1,0 +1,93 @@
+"""Deliveries: one result for one sink, retried on the sink's schedule, always under the same id."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from actors import outcome
+from actors.outcome import Buried, Done, Later, Outcome, classified, too_late
+from actors.sinks import Outgoing
+from actors.sinks.schedule import next_delay
+from otel.records import DeliveryAttempted, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from actors.errors import Failure
+    from actors.keeper import Holding
+    from actors.owner import Ended, Owner
+    from actors.sinks import OpenSink
+    from gateway.config import Config
+    from gateway.ledger import Work
+    from otel.records import Listener
+
+
+class Deliverer:
+    """Works deliveries: begin, send, outcome."""
+
+    def __init__(
+        self, owner: Owner, sinks: Mapping[str, OpenSink], config: Config, listeners: tuple[Listener, ...]
+    ) -> None:
+        """Take who owns, where results go, and by which rules."""
+        self._owner, self._sinks, self._config, self._listeners = owner, sinks, config, listeners
+
+    async def deliver(self, delivery_id: str) -> None:
+        """Work that delivery, if it is there to be worked, and tell the listeners how it ended."""
+        ended = await self._owner.own(delivery_id, self._attempt, late=self._late)
+        if ended is not None:
+            self._tell(ended)
+
+    async def _attempt(self, work: Work, holding: Holding) -> Outcome:
+        del holding
+        sink = self._sinks.get(work.sink)
+        if sink is None:
+            return Buried(reason=f"sink {work.sink!r} is not configured any more", error_class="permanent")
+        try:
+            receipt = await sink.send(outgoing(work), now=datetime.now(UTC))
+        except Exception as error:  # noqa: BLE001 - whatever a sink raises is an attempt that failed
+            return self._failed(classified(error), work)
+        return Done(state="delivered", result=json.dumps({"status": receipt.status, "detail": receipt.detail}).encode())
+
+    def _late(self, work: Work) -> Outcome:
+        return self._failed(too_late(work), work)
+
+    def _failed(self, failure: Failure, work: Work) -> Outcome:
+        schedule = self._config.sinks[work.sink].retry
+        delay = next_delay(schedule, work.attempts, failure.retry_after, random=random.random)
+        if failure.klass == "permanent":
+            return Buried(reason=str(failure), error_class=failure.klass)
+        if delay is None:
+            return Buried(reason=f"{failure} (gave up after {work.attempts + 1} attempts)", error_class=failure.klass)
+        return Later(delay=delay, reason=str(failure), error_class=failure.klass, counted=True)
+
+    def _tell(self, ended: Ended) -> None:
+        work, ending = ended.work, ended.outcome
+        record = DeliveryAttempted(
+            event_id=work.event.id,
+            delivery_id=work.id,
+            sink=work.sink,
+            attempt=work.attempts + 1,
+            outcome=outcome.name(ending),
+            traceparent=work.event.traceparent,
+            took=ended.took,
+            reason=ending.reason,
+            error_class=getattr(ending, "error_class", None),
+        )
+        tell(self._listeners, record)
+
+
+def outgoing(work: Work) -> Outgoing:
+    """Make what a sink sends: the result of the run, and what its steps took."""
+    steps = [json.loads(row) for row in work.checkpoints.values()]
+    return Outgoing(
+        delivery_id=work.id,
+        event=work.event,
+        result=json.loads(work.result or b"null"),
+        traceparent=work.event.traceparent,
+        attempt=work.attempts + 1,
+        generation=work.generation,
+        degraded=any(step.get("degraded") for step in steps),
+    )

@@ -1,0 +1,278 @@
+"""Run: what a pipeline works with. Every step's output is saved before it is used; a saved step is never run again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import hashlib
+import inspect
+import json
+import typing
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from actors.errors import Failure
+from actors.insist import insist
+from actors.llm import Question
+from actors.parking import Parking
+from otel.records import ModelCalled, StepFinished, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from concurrent.futures import Executor
+
+    from actors.keeper import Holding
+    from actors.llm import Answer, Asker, ModelCall
+    from actors.registry import Pipeline
+    from gateway.ledger import Event, Ledger, Work
+    from otel.records import Listener
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+MOST_BYTES = 256 * 1024
+MOST_ITEMS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What a run is worked with: everything that lives longer than it."""
+
+    ledger: Ledger
+    asker: Asker
+    listeners: tuple[Listener, ...]
+    clock: Callable[[], float]
+    threads: Executor
+
+
+class StaleRun(BaseException):
+    """Another worker owns the run now; nothing that happens here may be saved."""
+
+
+class Run:
+    """One attempt of one pipeline over one event."""
+
+    def __init__(self, work: Work, pipeline: Pipeline, place: Place, holding: Holding) -> None:
+        """Take the owned work and its pipeline; made by the runner."""
+        self.event: Event = work.event
+        self.parking = Parking()
+        self._work, self._pipeline, self._place, self._holding = work, pipeline, place, holding
+        self._deadline = asyncio.get_running_loop().time() + work.time_left.total_seconds()
+        self._used: set[str] = set()
+        self._at_work: Counter[str] = Counter()
+        holding.reason = lambda: self.parking.reason
+
+    @overload
+    async def step(
+        self, name: str, work: Callable[..., Awaitable[T]], *arguments: Any, key: str | None = None
+    ) -> T: ...
+    @overload
+    async def step(self, name: str, work: Callable[..., T], *arguments: Any, key: str | None = None) -> T: ...
+    async def step(self, name: str, work: Callable[..., Any], *arguments: Any, key: str | None = None) -> Any:
+        """Call a function once and keep what it returns.
+
+        A plain function runs in a thread. The output is JSON after its return annotation (pydantic models, dataclasses,
+        plain values; at most 256 KiB) and comes back as it was saved. `key` tells rounds of one step apart; the same
+        name twice without one is refused. Raises Failure(permanent) for an output that cannot be kept.
+        """
+
+        async def compute() -> tuple[Any, dict[str, Any]]:
+            return await _call(work, arguments, self._place.threads), {}
+
+        return await self._once(name, key, _returns(work), compute)
+
+    @overload
+    async def ask(
+        self, name: str, prompt: str, *, untrusted: str | None = None, model: str = "fast", key: str | None = None
+    ) -> str: ...
+    @overload
+    async def ask(
+        self,
+        name: str,
+        prompt: str,
+        *,
+        into: type[T],
+        untrusted: str | None = None,
+        model: str = "fast",
+        key: str | None = None,
+    ) -> T: ...
+    async def ask(
+        self,
+        name: str,
+        prompt: str,
+        *,
+        untrusted: str | None = None,
+        into: Any = None,
+        model: str = "fast",
+        key: str | None = None,
+    ) -> Any:
+        """Ask a model once and keep its answer: text, or `into` validated by pydantic.
+
+        `untrusted` is text of the event: it reaches the model as marked data, never as instructions. Raises Failure
+        naming what each candidate of the alias `model` failed with.
+        """
+        question = Question(
+            alias=model, prompt=prompt, untrusted=untrusted, into=into, token=f"{self._work.id} {name} {key or ''}"
+        )
+
+        async def compute() -> tuple[Any, dict[str, Any]]:
+            answer = await self._place.asker.ask(
+                question, wait=self.parking.wait, called=lambda call: self._tell_call(name, model, call)
+            )
+            return answer.value, _took(answer)
+
+        return await self._once(name, key, TypeAdapter(into or str), compute)
+
+    async def map(
+        self, name: str, work: Callable[[Item], Any], items: Iterable[Item], *, concurrency: int = 4
+    ) -> list[Any]:
+        """Run a step per item, so many at once, and give the outputs in order; a checkpoint per item.
+
+        Items are told apart by content and occurrence, so a changed list recomputes only what is new. At most 1,000.
+        All items get their chance before the first error is raised.
+        """
+        listed = list(items)
+        if len(listed) > MOST_ITEMS:
+            raise Failure(f"map {name}: {len(listed)} items, at most {MOST_ITEMS}", klass="permanent")
+        gate = asyncio.Semaphore(concurrency)
+
+        async def one(item: Item, key: str) -> Any:
+            async with gate:
+                return await self.step(name, work, item, key=key)
+
+        results = await asyncio.gather(
+            *(one(item, key) for item, key in zip(listed, _item_keys(listed), strict=True)), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return results
+
+    async def _once(
+        self,
+        name: str,
+        key: str | None,
+        adapter: TypeAdapter[Any],
+        compute: Callable[[], Awaitable[tuple[Any, dict[str, Any]]]],
+    ) -> Any:
+        field = self._field(name, key)
+        saved = self._work.checkpoints.get(field)
+        started = self._place.clock()
+        if saved is not None:
+            self._tell_step(field, started, cached=True)
+            return adapter.validate_json(saved)
+        try:
+            with self._step(name), self.parking.working():
+                value, took = await compute()
+                output = _dump(field, adapter, value)
+                await self._save(field, output, {"name": name, "key": key or "", **took}, started=started)
+        except Exception as error:
+            self._tell_step(field, started, error_class=getattr(error, "klass", type(error).__name__))
+            raise
+        self._tell_step(field, started)
+        return adapter.validate_json(output)
+
+    def _field(self, name: str, key: str | None) -> str:
+        field = name if key is None else f"{name}[{key}]"
+        if field in self._used:
+            raise Failure(f"step {field} is used twice in one run; give each round its own key=", klass="permanent")
+        self._used.add(field)
+        return field
+
+    async def _save(self, field: str, output: bytes, facts: dict[str, Any], *, started: float) -> None:
+        at = self._place.clock()
+        row = json.dumps(facts | {"took": round(at - started, 6), "at": at, "version": self._pipeline.version})
+        total = len(self._pipeline.steps)
+        answer = await insist(
+            lambda: self._place.ledger.checkpoint(self._work, field, output=output, took=row, total=total),
+            until=self._deadline,
+        )
+        if answer == "too_big":
+            raise Failure(f"step {field}: the outputs of this run exceed 8 MiB", klass="permanent")
+        if answer != "ok":
+            raise StaleRun
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        self._at_work[name] += 1
+        self._holding.step = name
+        try:
+            yield
+        finally:
+            self._at_work -= Counter([name])
+
+    def _tell_step(self, step: str, started: float, *, cached: bool = False, error_class: str | None = None) -> None:
+        record = StepFinished(
+            event_id=self.event.id,
+            source=self.event.source,
+            pipeline=self._pipeline.name,
+            step=step,
+            cached=cached,
+            took=timedelta(seconds=self._place.clock() - started),
+            error_class=error_class,
+        )
+        tell(self._place.listeners, record)
+
+    def _tell_call(self, step: str, alias: str, call: ModelCall) -> None:
+        record = ModelCalled(
+            event_id=self.event.id,
+            source=self.event.source,
+            step=step,
+            alias=alias,
+            **asdict(call),
+        )
+        tell(self._place.listeners, record)
+
+
+async def _call(work: Callable[..., Any], arguments: tuple[Any, ...], threads: Executor) -> Any:
+    if inspect.iscoroutinefunction(work):
+        return await work(*arguments)
+    within = contextvars.copy_context()  # so that a span of the step is its parent's child there, too
+    return await asyncio.get_running_loop().run_in_executor(threads, within.run, work, *arguments)
+
+
+@lru_cache(maxsize=1024)
+def _returns(work: Callable[..., Any]) -> TypeAdapter[Any]:
+    try:
+        annotation = typing.get_type_hints(work).get("return", Any)
+    except (NameError, TypeError):
+        annotation = Any
+    return TypeAdapter(annotation)
+
+
+def _dump(field: str, adapter: TypeAdapter[Any], value: Any) -> bytes:
+    try:
+        output = adapter.dump_json(adapter.validate_python(value))
+    except ValidationError as error:
+        raise Failure(f"step {field}: its output is not what it declares ({error.title})", klass="permanent") from error
+    except PydanticSerializationError as error:
+        raise Failure(f"step {field}: its output is not JSON ({type(value).__name__})", klass="permanent") from error
+    if len(output) > MOST_BYTES:
+        raise Failure(f"step {field}: its output is {len(output)} bytes, at most {MOST_BYTES}", klass="permanent")
+    return output
+
+
+def _item_keys(items: list[Any]) -> list[str]:
+    seen: Counter[str] = Counter()
+    keys = []
+    for item in items:
+        digest = hashlib.sha256(TypeAdapter(Any).dump_json(item)).hexdigest()[:16]
+        keys.append(f"{digest}#{seen[digest]}")
+        seen[digest] += 1
+    return keys
+
+
+def _took(answer: Answer) -> dict[str, Any]:
+    return {
+        "model": answer.model,
+        "candidate": answer.candidate,
+        "degraded": answer.degraded,
+        "calls": answer.calls,
+        "cost_usd": answer.cost_usd,
+    }

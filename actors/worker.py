@@ -1,0 +1,219 @@
+"""The worker's composition root: what the stock `dramatiq` command line imports, in each worker process.
+
+`dramatiq actors.worker:compose` calls `compose` once per process, after the fork. Clients that belong to the event
+loop are made inside it, when the worker boots.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import dramatiq
+from dramatiq.asyncio import get_event_loop_thread
+from dramatiq.middleware import Middleware
+from dramatiq.middleware.asyncio import AsyncIO
+
+from actors.broker import LaneBroker, Queue
+from actors.deliver import Deliverer
+from actors.keeper import Keeper
+from actors.llm import Asker, provider
+from actors.owner import Owner
+from actors.registry import Registry
+from actors.run import Place
+from actors.runner import Runner
+from actors.sinks import open_sinks
+from gateway.config import Config, ConfigError, Models, load_config, load_models
+from gateway.ledger import Ledger, LedgerDown, LedgerError, open_ledger
+from gateway.settings import Settings, read_settings
+from otel.log import log_records, set_up_logging
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping
+    from types import FrameType
+
+    from actors.sinks import OpenSink
+
+RUN_LANES = {"high": 6, "normal": 3, "low": 1}  # how often each is looked at first
+DRAIN = timedelta(seconds=20)  # how long running work may go on after the worker was told to stop
+TRIES, RETRY = 20, 1.0  # to reach Redis at boot, and the seconds between them
+REDIS_DEADLINE = timedelta(seconds=2)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """How many threads work runs, and how many deliveries: a slow sink must not hold the threads of the models."""
+
+    runs: int
+    deliveries: int
+
+
+def compose() -> None:
+    """Read the environment and the configuration, and set up Dramatiq's broker with its two actors."""
+    set_up_logging(os.environ)
+    try:
+        settings = read_settings(os.environ)
+        config = load_config(settings.config, os.environ)
+        models = load_models(settings.models, os.environ)
+    except ConfigError as error:
+        sys.exit(f"hookmill: {error}")
+    shares = Shares(
+        runs=int(os.environ.get("HOOKMILL_RUN_THREADS", "32")),
+        deliveries=int(os.environ.get("HOOKMILL_DELIVERY_THREADS", "8")),
+    )
+    dramatiq.set_broker(make_broker(settings, config, models, shares))
+    heed_one_signal()
+
+
+def heed_one_signal() -> None:
+    """Ignore every SIGTERM after the first one: at a second, Dramatiq leaves its threads behind and hangs.
+
+    A signal to the whole process group (systemd's default, `timeout`) reaches a worker twice: by itself and through
+    its master.
+    """
+    stop: Any = signal.getsignal(signal.SIGTERM)
+
+    def heed(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        stop(number, frame)
+
+    if callable(stop):
+        signal.signal(signal.SIGTERM, heed)
+
+
+def make_broker(settings: Settings, config: Config, models: Models, shares: Shares) -> LaneBroker:
+    """Build the broker: its virtual queues, its middleware, its actors."""
+    work = Workshop(settings, config, models, shares)
+    queues = {
+        "runs": Queue(actor="run_event", lanes=RUN_LANES, threads=shares.runs),
+        "deliveries": Queue(actor="deliver", lanes={"deliveries": 1}, threads=shares.deliveries),
+    }
+    broker = LaneBroker(settings.redis_url, queues=queues, middleware=[AsyncIO(), work])
+    dramatiq.actor(broker=broker, queue_name="runs")(work.run_event)
+    dramatiq.actor(broker=broker, queue_name="deliveries")(work.deliver)
+    return broker
+
+
+class Workshop(Middleware):
+    """Opens what a worker process needs when it boots, and closes it in order when it stops."""
+
+    def __init__(self, settings: Settings, config: Config, models: Models, shares: Shares) -> None:
+        """Take what to work with; nothing is opened yet."""
+        self._settings, self._config, self._models, self._shares = settings, config, models, shares
+        self._listeners = (log_records,)
+        self._stopping = False
+        self._ledger: Ledger
+        self._sinks: Mapping[str, OpenSink]
+        self._runner: Runner
+        self._deliverer: Deliverer
+
+    async def run_event(self, run_id: str) -> None:
+        """Work a run (the actor of the queue `runs`)."""
+        await self._runner.run(run_id)
+
+    async def deliver(self, delivery_id: str) -> None:
+        """Work a delivery (the actor of the queue `deliveries`)."""
+        await self._deliverer.deliver(delivery_id)
+
+    def before_worker_boot(self, broker: dramatiq.Broker, worker: Any) -> None:
+        """Open everything inside the event loop; a worker that cannot is ended."""
+        del broker, worker
+        try:
+            _in_loop(self._open())
+        except (ConfigError, LedgerError) as error:
+            logger.critical("the worker cannot start: %s", error)
+            _leave()
+        except Exception:
+            logger.exception("the worker cannot start")
+            _leave()
+        self._keeper.start()
+
+    def after_worker_boot(self, broker: dramatiq.Broker, worker: Any) -> None:
+        """Say that work can begin."""
+        del broker, worker
+        logger.info("worker.ready")
+
+    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: Any) -> None:
+        """Let running work go on for a while, then give it back."""
+        del broker, worker
+        self._stopping = True
+        timer = threading.Timer(DRAIN.total_seconds(), self._owner.drain_soon)
+        timer.daemon = True
+        timer.start()
+
+    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: Any) -> None:
+        """Close what was opened."""
+        del broker, worker
+        self._keeper.stop()
+        self._keeper.join(timeout=2)
+        _in_loop(self._close())
+
+    async def _open(self) -> None:
+        await provider.warm(self._models)
+        threads = ThreadPoolExecutor(max_workers=self._shares.runs, thread_name_prefix="step")
+        self._ledger = await self._patiently()
+        name = f"{socket.gethostname()}-{os.getpid()}"
+        self._keeper = Keeper(self._patiently, worker=name, listeners=self._listeners, died=self._end_process)
+        self._owner = Owner(self._ledger, self._keeper, name=name)
+        self._sinks = open_sinks(self._config)
+        asker = Asker(self._models, self._ledger.slots, call=provider.call)
+        place = Place(ledger=self._ledger, asker=asker, listeners=self._listeners, clock=time.time, threads=threads)
+        registry = Registry((one.pipeline for one in self._config.sources.values()), folder=self._config.path.parent)
+        for error in registry.errors():
+            logger.error("%s; its runs become dead letters, which can be replayed", error)
+        self._runner = Runner(self._owner, registry, self._config, place)
+        self._deliverer = Deliverer(self._owner, self._sinks, self._config, self._listeners)
+
+    async def _close(self) -> None:
+        for sink in self._sinks.values():
+            await sink.aclose()
+        await provider.close()
+        await self._ledger.close()
+
+    def _end_process(self) -> None:
+        """End this worker in good order: without a keeper it would lose what it works. Its supervisor starts another.
+
+        A second signal would make Dramatiq leave its threads behind, so one that is under way is let be.
+        """
+        if not self._stopping:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    async def _open_ledger(self) -> Ledger:
+        url, retention = self._settings.redis_url, self._config.retention
+        return await open_ledger(url, deadline=REDIS_DEADLINE, retention=retention)
+
+    async def _patiently(self) -> Ledger:
+        """Open a ledger, waiting a while for a Redis that is not there yet; raises LedgerDown at last."""
+        for _ in range(TRIES - 1):
+            try:
+                return await self._open_ledger()
+            except LedgerDown as error:
+                logger.warning("%s; trying again", error)
+                await asyncio.sleep(RETRY)
+        return await self._open_ledger()
+
+
+def _leave() -> None:
+    """End a worker process that cannot boot; the loop's thread would keep it alive."""
+    if loop := get_event_loop_thread():
+        loop.stop()  # type: ignore[no-untyped-call]
+    sys.exit(2)
+
+
+def _in_loop(opening: Awaitable[None]) -> None:
+    loop = get_event_loop_thread()
+    if loop is None:
+        raise RuntimeError("the AsyncIO middleware stands before this one")
+    loop.run_coroutine(opening)

@@ -1,0 +1,7 @@
+"""What the author of a pipeline needs of Hookmill, and nothing else."""
+
+from actors.errors import Discard, RetryAfter
+from actors.registry import pipeline
+from actors.run import Run
+
+__all__ = ["Discard", "RetryAfter", "Run", "pipeline"]
