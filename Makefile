@@ -16,6 +16,14 @@ help: ## Show this list
 .PHONY: setup
 setup: $(STAMP) ## Make .venv from requirements.lock
 
+.PHONY: demo
+demo: $(STAMP) ## See it work, without keys or accounts
+	@$(VENV)/hookmill demo
+
+.PHONY: up
+up: $(STAMP) ## Run everything on this machine, with its own Redis
+	@$(VENV)/hookmill up
+
 .PHONY: test
 test: $(STAMP) ## Run the tests
 	$(VENV)/python -m pytest tests/unit tests/redis tests/system

@@ -1,0 +1,95 @@
+"""`hookmill up`, `gateway`, `worker`, `demo`: commands that become, or start, the running system."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli import opening, render
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gateway.cli.supervise import Note
+
+Host = Annotated[str, typer.Option(help="Address to listen on; keep it local behind a reverse proxy.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the public listener.")]
+Threads = Annotated[int, typer.Option(min=1, max=1000, help="Runs worked at once, per process.")]
+DeliveryThreads = Annotated[int, typer.Option(min=1, max=1000, help="Deliveries sent at once, per process.")]
+Workers = Annotated[int, typer.Option(min=1, max=256, help="Worker processes.")]
+
+
+def gateway(*, host: Host = "127.0.0.1", port: Port = 8420) -> None:
+    """Become the gateway: the HTTP server that receives events."""
+    opening.config()  # a mistake in it is one clear line here, before anything starts
+    become([sys.executable, "-m", "gateway.serve", "--host", host, "--port", str(port)])
+
+
+def worker(*, workers: Workers = 1, threads: Threads = 32, delivery_threads: DeliveryThreads = 8) -> None:
+    """Become a worker: the stock dramatiq program, which works runs and deliveries."""
+    from gateway.cli.worker import worker_command, worker_environment  # noqa: PLC0415 - keeps `--help` quick
+
+    opening.ready_to_work()
+    shares = worker_environment(run_threads=threads, delivery_threads=delivery_threads)
+    become(worker_command(threads=threads + delivery_threads, processes=workers), shares)
+
+
+def up(
+    *,
+    host: Host = "127.0.0.1",
+    port: Port = 8420,
+    workers: Workers = 1,
+    threads: Threads = 32,
+    delivery_threads: DeliveryThreads = 8,
+) -> None:
+    """Run everything on this machine: Redis (unless HOOKMILL_REDIS_URL names one), the gateway and the workers.
+
+    Ctrl-C ends it in good order; a second one ends it at once.
+    """
+    import asyncio  # noqa: PLC0415 - keeps `hookmill --help` quick
+
+    from gateway.cli.up import up as run_up  # noqa: PLC0415
+
+    opening.config()
+    running = run_up(
+        opening.settings(),
+        host=host,
+        port=port,
+        workers=workers,
+        threads=threads,
+        delivery_threads=delivery_threads,
+        on_event=tell,
+        env=opening.environment(),
+    )
+    raise typer.Exit(asyncio.run(running))
+
+
+def tell(note: Note) -> None:
+    """Print what a part said, or what happened to it, on stderr: `worker  ready`."""
+    print(f"{note.part:<8}{'│' if note.output else '·'} {note.text}", file=sys.stderr, flush=True)
+
+
+def demo() -> None:
+    """See it work: fifty signed events, flaky models, a receiver that is down now and then; every promise checked.
+
+    It runs on free ports in a temporary folder, with a Redis of its own, and leaves nothing behind.
+    """
+    import asyncio  # noqa: PLC0415 - keeps `hookmill --help` quick
+
+    from gateway.cli.demo import demo as run_demo  # noqa: PLC0415
+
+    try:
+        code = asyncio.run(run_demo(render.console(), opening.environment()))
+    except asyncio.CancelledError:
+        code = 143  # as a shell tells SIGTERM
+    raise typer.Exit(code)
+
+
+def become(command: Sequence[str], extra: Mapping[str, str] | None = None) -> None:
+    """Replace this process by that one, so that signals reach it and its exit code is ours."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execvpe(command[0], list(command), opening.environment() | dict(extra or {}))  # noqa: S606 - our own interpreter, no shell
