@@ -26,13 +26,24 @@ up: $(STAMP) ## Run everything on this machine, with its own Redis
 
 .PHONY: test
 test: $(STAMP) ## Run the tests
-	$(VENV)/python -m pytest tests/unit tests/redis tests/system
+	$(VENV)/python -m pytest tests/unit tests/redis tests/system tests/faults
 
 .PHONY: check
-check: $(STAMP) ## Lint, formatting, types
+check: $(STAMP) ## Lint, formatting, types, import rules, structure
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
+	$(VENV)/lint-imports
+	$(VENV)/python -m pytest -q tests/unit/test_structure.py
+
+.PHONY: bench
+bench: $(STAMP) ## Measure throughput, pickup and memory
+	@set -e; for one in burst kills pickup memory; do \
+		echo; echo "== $$one"; PYTHONPATH=tests $(VENV)/python "tests/bench/$$one.py"; done
+
+.PHONY: faults
+faults: $(STAMP) ## Kill parts under load and check that nothing is lost
+	$(VENV)/python -m pytest tests/faults
 
 .PHONY: lock
 lock: $(STAMP) ## Write requirements.lock anew (ARGS=--upgrade takes the newest versions)
