@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli import check, dead, events, init, pause, send, start, stats, token, why
+from gateway.cli import check, dead, events, init, pause, schemes, send, start, stats, token, why
 from gateway.cli.faults import Fault, line_of
 from gateway.cli.options import example
 
@@ -62,6 +62,11 @@ COMMANDS: tuple[tuple[Callable[..., None], str, tuple[str, ...]], ...] = (
     ),
     (why.why, "Say where an event is, and why.", ("hookmill why evt_01JD3M0X2V8Q5W6R7T9Y1Z2A3B",)),
     (stats.stats, "Show the ledger in figures.", ("hookmill stats", "hookmill stats --json | jq .dead")),
+    (
+        schemes.schemes,
+        "List how providers sign, and what that protects.",
+        ("hookmill schemes", "hookmill schemes github", "hookmill schemes --json | jq '.[].name'"),
+    ),
     (
         pause.pause,
         "Hold a source, pipeline or sink back.",

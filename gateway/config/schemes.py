@@ -9,13 +9,13 @@ from pydantic import Field, PlainValidator
 from gateway.config.errors import Key, expected
 from gateway.config.reading import Reading, Table
 from gateway.config.values import Duration, FieldName, Identity, String, Text, choice
-from gateway.verify import SCHEMES, Scheme, read_keys, template
+from gateway.verify import MOST_SECRETS, SCHEMES, Scheme, read_keys, template
 
 if TYPE_CHECKING:
     from gateway.config.secret import SecretTable
 
 KEYS = ("raw", "hex", "base64", "whsec")
-NAMES = f"one of {', '.join(sorted(SCHEMES))}, or a table"
+NAMES = "a scheme (`hookmill schemes` lists them), or a table"
 
 
 def _key(value: object) -> object:
@@ -46,7 +46,7 @@ class SchemeTable(Table):
     key: Annotated[str, PlainValidator(_key)] | None = None
     timestamp_header: FieldName | None = None
     timestamp_item: String | None = None
-    timestamp_unit: Annotated[str, PlainValidator(choice("s", "ms"))] | None = None
+    timestamp_unit: Annotated[str, PlainValidator(choice("s", "ms", "iso"))] | None = None
     event_id: Identity | None = None
     tolerance: Duration | None = None
 
@@ -66,7 +66,9 @@ def read_scheme(reading: Reading, raw: object, *, at: Key) -> Scheme | None:
 
 
 def check_keys(reading: Reading, scheme: Scheme, table: SecretTable, *, at: Key) -> None:
-    """Note every secret that the scheme cannot turn into a key, such as one that is not base64."""
+    """Note every secret that the scheme cannot turn into a key, such as one that is not base64; and too many."""
+    if len(table.placed(at=at)) > MOST_SECRETS:
+        reading.wrong((*at, "secrets"), f"expected at most {MOST_SECRETS}, got {len(table.placed(at=at))}")
     for key, secret in table.placed(at=at):
         try:
             read_keys(scheme, [secret.reveal().encode()])

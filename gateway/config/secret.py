@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime  # noqa: TC003 - pydantic reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import PlainValidator, ValidationInfo
 
 from gateway.config.errors import Key, nearest
 from gateway.config.reading import Reading, Table
+from gateway.config.values import moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 LONGEST = 64 * 1024
+DATED = ("value", "not_after")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +27,12 @@ class Secret:
     """A secret and where it came from; neither `repr()` nor `str()` shows its value.
 
     White space around the value is dropped: files and `echo` end in a newline that no provider signs with.
+    After `not_after`, nothing is accepted under it.
     """
 
     origin: str
     value: str = field(repr=False)
+    not_after: datetime | None = None
 
     def reveal(self) -> str:
         """Give the value, which is never empty."""
@@ -75,7 +80,19 @@ def _referred(value: object, info: ValidationInfo) -> Secret:
     raise ValueError("secrets only as env:NAME or file:PATH")
 
 
+def _dated(value: object, info: ValidationInfo) -> Secret:
+    """Read "env:NAME", or {value = "env:NAME", not_after = "2026-12-01T00:00:00Z"}."""
+    if not isinstance(value, dict):
+        return _referred(value, info)
+    for key in value:
+        if key not in DATED:
+            raise ValueError(f"unknown key{nearest(str(key), DATED)}; a secret's table has value and not_after")
+    secret = _referred(value.get("value"), info)
+    return replace(secret, not_after=moment(value["not_after"]) if "not_after" in value else None)
+
+
 SecretRef = Annotated[Secret, PlainValidator(_referred)]
+DatedRef = Annotated[Secret, PlainValidator(_dated)]
 
 
 class SecretTable(Table):

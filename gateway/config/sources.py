@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,7 +12,7 @@ from pydantic import Field, PlainValidator
 from gateway.config.errors import Key, nearest, shown
 from gateway.config.reading import Reading, Table
 from gateway.config.schemes import NAMES, SchemeRef, check_keys, read_scheme
-from gateway.config.secret import Secret, SecretTable, one_or_more
+from gateway.config.secret import DatedRef, Secret, SecretRef, SecretTable, one_or_more
 from gateway.config.values import (
     Attempts,
     Concurrency,
@@ -24,10 +24,12 @@ from gateway.config.values import (
     Rate,
     Size,
     Text,
+    Url,
     choice,
     whole,
 )
 from gateway.ledger.event import Lane, Limit
+from gateway.verify import Dated
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -50,7 +52,8 @@ class Source:
     """A configured sender: scheme, secrets, limits, dedupe rule, pipeline, sinks.
 
     `tolerance` None means the scheme's; `dedupe_by` None means the scheme's id, another one already stands in
-    `scheme.dedupe`; `max_body` is in bytes.
+    `scheme.dedupe`; `max_body` is in bytes. `public_url` is where the provider posts to, byte for byte, for schemes
+    that sign it; `verify_token` is what its handshake must know, where it asks with one.
     """
 
     name: str
@@ -73,6 +76,13 @@ class Source:
     body_timeout: timedelta = timedelta(seconds=5)
     timeout: timedelta = timedelta(minutes=10)
     retry: RetryPolicy = RetryPolicy()
+    public_url: str = field(default="", repr=False)  # its path or query may hold a token
+    verify_token: Secret | None = None
+
+    @property
+    def keys(self) -> tuple[Dated, ...]:
+        """The secrets as `gateway.verify` takes them, each with its end."""
+        return tuple(Dated(value=one.reveal().encode(), not_after=one.not_after) for one in self.secrets)
 
 
 class RetryTable(Table):
@@ -96,6 +106,10 @@ class SourceTable(SecretTable):
     """The keys of a source."""
 
     scheme: SchemeRef = Field(description=NAMES)
+    secret: DatedRef | None = None
+    secrets: tuple[DatedRef, ...] | None = None
+    verify_token: SecretRef | None = None
+    public_url: Url | None = None
     pipeline: Text = Field(description='a pipeline such as "comment-sentiment" or "app.py:triage"')
     sinks: tuple[Text, ...] | None = None
     tolerance: Duration | None = None
@@ -148,7 +162,17 @@ def _with_rules(reading: Reading, scheme: Scheme, table: SourceTable, *, at: Key
         reading.wrong((*at, "tolerance"), f"expected none, since scheme {scheme.name} signs no time; see replay")
     if dedupe.idempotent and not (dedupe.by or scheme.dedupe):
         reading.wrong((*at, "dedupe", "by"), f"missing; expected one beside idempotent: {scheme.name} has no id")
+    _check_address(reading, scheme, table, at=at)
     return dataclasses.replace(scheme, dedupe=dedupe.by) if dedupe.by else scheme
+
+
+def _check_address(reading: Reading, scheme: Scheme, table: SourceTable, *, at: Key) -> None:
+    if scheme.signs_url and not table.public_url:
+        reading.wrong((*at, "public_url"), f"missing; expected the URL posted to, since scheme {scheme.name} signs it")
+    if table.public_url and not scheme.signs_url:
+        reading.wrong((*at, "public_url"), f"expected none, since scheme {scheme.name} does not sign the URL")
+    if table.verify_token and not (scheme.handshake and scheme.handshake.verify_token):
+        reading.wrong((*at, "verify_token"), f"expected none, since scheme {scheme.name} asks with none")
 
 
 def _renamed(dedupe: DedupeTable) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import SplitResult, urlsplit
 
@@ -94,6 +94,17 @@ def whole(low: int, high: int = MOST) -> Callable[[object], int]:
         return value
 
     return parse
+
+
+def moment(value: object) -> datetime:
+    """Parse an instant with its zone: "2026-12-01T00:00:00Z" (RFC 3339), or the same without quotes, as TOML has it."""
+    try:
+        instant = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        instant = None
+    if not isinstance(instant, datetime) or instant.tzinfo is None:
+        raise expected('an instant such as "2026-12-01T00:00:00Z", with its zone', value)
+    return instant
 
 
 def growth(value: object) -> float:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +15,13 @@ from gateway.errors import (
     SignatureMissing,
     TimestampMalformed,
 )
+from gateway.verify.derived import DERIVED
+from gateway.verify.pointer import point_text, read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from gateway.verify.request import Request
     from gateway.verify.scheme import Encoding, Scheme
 
 MOST_ITEMS = 16  # in one signature header; a rotation needs two
@@ -28,31 +29,31 @@ MOST_ITEMS = 16  # in one signature header; a rotation needs two
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What a request says of itself, as raw bytes: its signatures without their prefix, the signed string's fields."""
+    """What a request says of itself, as raw bytes: its signatures, each with its prefix, the signed string's fields."""
 
-    signatures: tuple[bytes, ...] = field(repr=False)
+    signatures: tuple[tuple[str, bytes], ...] = field(repr=False)  # the text without the prefix
     fields: Mapping[str, bytes] = field(repr=False)
     headers: Mapping[bytes, bytes] = field(repr=False)  # those that decide, by lower-case name
 
 
-def read_claim(scheme: Scheme, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Claim:
-    """Read what the scheme needs from the headers, each of which may occur once."""
-    found = _pick(headers, scheme.deciding)
-    items = _items(scheme, found.get(scheme.header.lower().encode(), b""))
-    signatures = _after(scheme.prefix, items, fold=scheme.proof == "token")
+def read_claim(scheme: Scheme, request: Request, prefixes: frozenset[str]) -> Claim:
+    """Read what the scheme needs; a header that decides may occur once, signatures of other prefixes are left out."""
+    found = pick(request.headers, scheme.deciding)
+    document = read_json(request.body) if scheme.pointer else None
+    items = _body_items(scheme, document) if scheme.pointer else _header_items(scheme, found)
+    signatures = tuple((prefix, text) for prefix in sorted(prefixes) for text in _after(scheme, prefix, items))
     if not signatures:
         raise SignatureMalformed
-    fields = {"body": body}
-    if scheme.timed:
-        fields["timestamp"] = _timestamp(scheme, items, found)
-    if scheme.id_header:
-        fields["id"] = _signed_id(scheme, found)
-    return Claim(signatures=tuple(signatures), fields=fields, headers=found)
+    fields = {"body": request.body} | {name: DERIVED[name](request) for name in scheme.fields & DERIVED.keys()}
+    if "timestamp" in scheme.fields:
+        fields["timestamp"] = _timestamp(scheme, items, found, document)
+    if "id" in scheme.fields:
+        fields["id"] = _signed_id(scheme, found, document)
+    return Claim(signatures=signatures, fields=fields, headers=found)
 
 
-def signed_parts(scheme: Scheme, fields: Mapping[str, bytes]) -> list[bytes]:
-    """List the signed string's parts in order; the body is not copied."""
-    pieces = scheme.pieces
+def signed_parts(pieces: Sequence[str], fields: Mapping[str, bytes]) -> list[bytes]:
+    """List a signed string's parts in order; the body is not copied."""
     return [fields[piece] if place % 2 else piece.encode() for place, piece in enumerate(pieces)]
 
 
@@ -66,28 +67,8 @@ def decode(text: bytes, encoding: Encoding) -> bytes:
     return raw if encoding == "hex" or base64.b64encode(raw) == text else b""
 
 
-def read_json(body: bytes) -> Any:
-    """Parse a body as JSON in UTF-8; None where it is not."""
-    try:
-        return json.loads(body.decode())
-    except (ValueError, RecursionError):
-        return None
-
-
-def point(document: Any, pointer: str) -> Any:
-    """Follow a JSON pointer (RFC 6901); None where it leads nowhere."""
-    for token in pointer.split("/")[1:]:
-        name = token.replace("~1", "/").replace("~0", "~")
-        if isinstance(document, dict):
-            document = document.get(name)
-        elif isinstance(document, list) and re.fullmatch("0|[1-9][0-9]{0,8}", name):
-            document = document[int(name)] if int(name) < len(document) else None
-        else:
-            return None
-    return document
-
-
-def _pick(headers: Sequence[tuple[bytes, bytes]], names: frozenset[bytes]) -> dict[bytes, bytes]:
+def pick(headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) -> dict[bytes, bytes]:
+    """Give those of the headers that are named, by lower-case name; HeaderRepeated where one of them comes twice."""
     found: dict[bytes, bytes] = {}
     for spelled, value in headers:
         name = spelled.lower()
@@ -98,38 +79,64 @@ def _pick(headers: Sequence[tuple[bytes, bytes]], names: frozenset[bytes]) -> di
     return found
 
 
-def _items(scheme: Scheme, value: bytes) -> list[bytes]:
-    if not value.strip():
+def _header_items(scheme: Scheme, found: Mapping[bytes, bytes]) -> list[bytes]:
+    names = [name.lower().encode() for name in (scheme.header, scheme.spare_header) if name]
+    values = [value for name in names if (value := found.get(name, b"")).strip()]
+    if not values:
         raise SignatureMissing
-    if not value.isascii():
+    if not all(value.isascii() for value in values):
         raise SignatureInvalid
-    if not scheme.separator:
-        return [value]
-    items = value.split(scheme.separator.encode(), MOST_ITEMS)
+    return values if not scheme.separator else _split(values[0], scheme.separator)
+
+
+def _body_items(scheme: Scheme, document: Any) -> list[bytes]:
+    text = point_text(document, scheme.pointer)
+    if not text:
+        raise SignatureMissing
+    if not text.isascii():
+        raise SignatureInvalid
+    return [text.encode()]
+
+
+def _split(value: bytes, separator: str) -> list[bytes]:
+    items = value.split(separator.encode(), MOST_ITEMS)
     if len(items) > MOST_ITEMS:
         raise SignatureMalformed
     return [item.strip(b" ") for item in items]
 
 
-def _after(prefix: str, items: Sequence[bytes], *, fold: bool = False) -> list[bytes]:
-    """List what follows the prefix in each item that has it; `fold` ignores case, as RFC 9110 wants of "Bearer"."""
-    start = prefix.encode()
+def _after(scheme: Scheme, prefix: str, items: Sequence[bytes]) -> list[bytes]:
+    """List what follows the prefix in each item that has it; RFC 9110 wants "Bearer" in any case."""
+    start, fold = prefix.encode(), scheme.proof == "token"
     same = (lambda text: text.lower() == start.lower()) if fold else start.__eq__
     return [item[len(start) :] for item in items if same(item[: len(start)])]
 
 
-def _timestamp(scheme: Scheme, items: Sequence[bytes], found: Mapping[bytes, bytes]) -> bytes:
+def _timestamp(scheme: Scheme, items: Sequence[bytes], found: Mapping[bytes, bytes], document: Any) -> bytes:
     if scheme.timestamp_header:
         if (value := found.get(scheme.timestamp_header.lower().encode())) is None:
             raise TimestampMalformed(f"The header {scheme.timestamp_header} is missing.")
         return value
-    times = _after(scheme.timestamp_item, items)
+    if scheme.timestamp_pointer:
+        return pointed_time(scheme, document)
+    start = scheme.timestamp_item.encode()
+    times = [item[len(start) :] for item in items if item.startswith(start)]
     if len(times) != 1:
         raise SignatureMalformed
     return times[0]
 
 
-def _signed_id(scheme: Scheme, found: Mapping[bytes, bytes]) -> bytes:
+def pointed_time(scheme: Scheme, document: Any) -> bytes:
+    """Read the time that stands in the body, a text or a whole number."""
+    text = point_text(document, scheme.timestamp_pointer)
+    if text is None:
+        raise TimestampMalformed(f"The body has no time at {scheme.timestamp_pointer}.")
+    return text.encode("utf-8", "replace")
+
+
+def _signed_id(scheme: Scheme, found: Mapping[bytes, bytes], document: Any) -> bytes:
+    if scheme.id_pointer:
+        return (point_text(document, scheme.id_pointer) or "").encode("utf-8", "replace")
     if (value := found.get(scheme.id_header.lower().encode())) is None:
         raise EventIdInvalid(f"The header {scheme.id_header} is missing.")
     return value

@@ -3,32 +3,67 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, cast
 
 from gateway.verify import rules
+from gateway.verify.derived import DERIVED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-Proof = Literal["hmac", "token"]
+    from gateway.verify.parse import Claim
+    from gateway.verify.request import Request
+
+Proof = Literal["hmac", "hash", "token", "ed25519", "ecdsa"]
 Digest = Literal["sha1", "sha256", "sha512"]
 Encoding = Literal["hex", "base64"]
-Key = Literal["raw", "hex", "base64", "whsec"]
-Unit = Literal["s", "ms"]
+KeyForm = Literal["raw", "hex", "base64", "whsec", "spki", "pem"]
+Unit = Literal["s", "ms", "iso"]
+Method = Literal["GET", "POST"]
 
 KIB = 1024
-FIELD = re.compile(r"\{(id|timestamp|body)\}")
+FIELDS = ("id", "timestamp", "body", "components", *DERIVED)
+FIELD = re.compile(r"\{(" + "|".join(FIELDS) + r")\}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handshake:
-    """A signed request that only asks whether we are there: where `pointer` has `equals`, echo what `answer` has."""
+    """A request that only asks whether we are there, and how it is answered.
 
-    pointer: str
-    equals: str
-    answer: str
+    A place is "json:/pointer" into the signed body, or "query:name" or "header:Name" of a request that nobody signed.
+    """
+
+    when: tuple[tuple[str, str], ...] = ()  # places and the texts they must have
+    challenge: str = ""  # the place of the text to answer with; "" = there is none
+    word: bool = False  # the challenge may only be a word of base64's letters that is not JSON
+    verify_token: str = ""  # the place that must have the source's verify token
+    answer: str = "{challenge}"  # {mac} is the challenge's HMAC under the first secret; JSON where it starts with "{"
+    mac: Encoding = "hex"
+    header: str = ""  # answers in this header instead
+    method: Method = "POST"
+
+    def __post_init__(self) -> None:
+        """Refuse a place that is none of the three."""
+        for place in self.places:
+            if not place.startswith(("json:/", "query:", "header:")):
+                raise ValueError(f"handshake: expected json:/pointer, query:name or header:Name, got {place!r}")
+
+    @property
+    def places(self) -> Sequence[str]:
+        """The places that are looked at."""
+        return [*(place for place, _ in self.when), *filter(None, (self.challenge, self.verify_token))]
+
+    @property
+    def signed(self) -> bool:
+        """Whether the question is a signed request, which is answered only once it is verified."""
+        return all(place.startswith("json:") for place in self.places)
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether the answer proves that we have the secret."""
+        return "{mac}" in self.answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,60 +72,83 @@ class Scheme:
 
     name: str
     docs: str  # the provider's page that this row was written from
-    header: str  # carries the signature; header names are compared without regard to case
+    header: str = ""  # carries the signature; header names are compared without regard to case
+    spare_header: str = ""  # carries another one, under another key
+    pointer: str = ""  # instead of a header: where the signature stands in the body
     prefix: str = ""  # stands before each signature: "sha256=", "v1,"
+    public_prefix: str = ""  # stands before those that an ed25519 key (whpk_) proves
     separator: str = ""  # between the items of a list; items without the prefix are no signatures of ours; "" = no list
-    proof: Proof = "hmac"  # "token": the header carries the secret itself, nothing is signed
-    signed: str = "{body}"  # what the MAC is over; fields {id}, {timestamp}, {body}, each as raw bytes
+    proof: Proof = "hmac"  # "hash": digest of key and message; "token": the secret itself is sent, nothing is signed
+    signed: str = "{body}"  # what the proof is over: fields in braces, each as raw bytes
+    signed_else: tuple[str, ...] = ()  # the same request may also be signed over one of these
     digest: Digest = "sha256"
     encoding: Encoding = "hex"
-    key: Key = "raw"  # how a secret becomes the key; "whsec": base64 after an optional "whsec_"
+    key: KeyForm = "raw"  # how a secret becomes the key; "whsec": base64 after an optional "whsec_"; "spki": public key
     timestamp_header: str = ""
     timestamp_item: str = ""  # instead of a header: the prefix of the list item that carries the time ("t=")
+    timestamp_pointer: str = ""  # instead of a header: where the time stands in the body
     timestamp_unit: Unit = "s"
     tolerance: timedelta = timedelta(minutes=5)  # on both sides of the gateway's clock
     id_header: str = ""  # fills {id}
+    id_pointer: str = ""  # instead of a header: where the id stands in the body
     dedupe: str | None = None  # "header:X-Id", or "json:/pointer" into the signed body
     handshake: Handshake | None = None
     max_body: int = 256 * KIB  # bytes
     media: tuple[str, ...] = ("application/json",)
+    unsigned_body: bool = False  # the proof does not cover the body, which the provider has to answer for
+    caveat: str = ""  # a weakness that the fields above do not tell
+    read: Callable[[Scheme, Request, frozenset[str]], Claim] | None = None  # instead of `parse.read_claim`
+
+    # Told by the fields above; here, so that no request has to work them out again.
+    alternatives: Sequence[Sequence[str]] = field(
+        init=False, repr=False, compare=False
+    )  # what may be signed, as `pieces`
+    fields: frozenset[str] = field(init=False, repr=False, compare=False)  # their names, in any of the alternatives
+    deciding: frozenset[bytes] = field(init=False, repr=False, compare=False)  # headers that may be there once at most
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself, so that no such scheme can exist."""
-        rules.check_choices(self, digest=Digest, encoding=Encoding, key=Key, proof=Proof, timestamp_unit=Unit)
+        rules.check_choices(self, digest=Digest, encoding=Encoding, key=KeyForm, proof=Proof, timestamp_unit=Unit)
         rules.check_names(self)
-        rules.check_signed(self)
+        alternatives = tuple(tuple(FIELD.split(text)) for text in (self.signed, *self.signed_else))
+        object.__setattr__(self, "alternatives", alternatives)
+        object.__setattr__(self, "fields", frozenset(name for pieces in alternatives for name in pieces[1::2]))
+        object.__setattr__(self, "deciding", self._deciding())
+        rules.check_signed(self, known=FIELDS)
         rules.check_clock(self)
+        rules.check_proof(self)
         rules.check_dedupe(self.dedupe)
 
     @property
     def pieces(self) -> Sequence[str]:
         """The signed string, cut at its fields: literals at even places, the fields' names at odd ones."""
-        return FIELD.split(self.signed)
+        return self.alternatives[0]
 
     @property
     def timed(self) -> bool:
-        """Whether a request carries a time that the MAC covers."""
-        return "{timestamp}" in self.signed
+        """Whether a request carries a time that the proof covers."""
+        return bool(self.timestamp_header or self.timestamp_item or self.timestamp_pointer)
 
     @property
     def covers_time(self) -> bool:
-        """Whether the MAC covers a time or an id, so that two events never share a MAC."""
-        return self.timed or "{id}" in self.signed
+        """Whether the proof covers a time or an id, so that two events never share one."""
+        return self.timed or "id" in self.fields
 
     @property
-    def protects(self) -> str:
-        """What a forger cannot change, in words."""
-        if self.proof == "token":
-            return "nothing: whoever has the token can send anything"
-        covered = self.pieces[1::2]
-        return ", ".join(covered[:-1]) + " and " + covered[-1] if len(covered) > 1 else covered[0]
+    def covers_body(self) -> bool:
+        """Whether the proof covers the body: as it is, as a form's parameters, or by a digest among the components."""
+        return bool(self.fields & {"body", "twilio_params", "components"}) and not self.unsigned_body
 
     @property
-    def deciding(self) -> frozenset[bytes]:
-        """The headers, in lower case, that decide about the signature or the id: each at most once in a request."""
-        dedupe = self.dedupe.removeprefix("header:") if self.dedupe and self.dedupe.startswith("header:") else ""
-        names = (self.header, self.timestamp_header, self.id_header, dedupe)
+    def signs_url(self) -> bool:
+        """Whether the URL is signed, so that a source has to say under which one its provider knows it."""
+        return bool(self.fields & {"components", *DERIVED} - {"method"})
+
+    def _deciding(self) -> frozenset[bytes]:
+        """Give the headers, in lower case, that decide about the signature or the id."""
+        kind, _, place = self.dedupe.partition(":") if isinstance(self.dedupe, str) else ("", "", "")
+        dedupe = place if kind == "header" else ""
+        names = (self.header, self.spare_header, self.timestamp_header, self.id_header, dedupe)
         return frozenset(name.lower().encode() for name in names if name)
 
 
@@ -113,7 +171,7 @@ def template(  # the keys of [sources.x.scheme], one to one
 
     `event_id` is "header:X-Id" or "json:/pointer"; where `signed` has {id}, it has to be a header.
     """
-    rules.check_event_id(event_id, signed=signed)
+    rules.check_template(header, signed=signed, event_id=event_id)
     return Scheme(
         name="template",
         docs="",
@@ -123,7 +181,7 @@ def template(  # the keys of [sources.x.scheme], one to one
         signed=signed,
         digest=cast("Digest", digest),
         encoding=cast("Encoding", encoding),
-        key=cast("Key", key),
+        key=cast("KeyForm", key),
         timestamp_header=timestamp_header,
         timestamp_item=timestamp_item,
         timestamp_unit=cast("Unit", timestamp_unit),

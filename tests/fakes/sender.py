@@ -15,6 +15,13 @@ BODY = b'{"id": "evt_1", "event_id": "Ev1", "n": 1}'
 STANDARD, GITHUB, STRIPE, SLACK, BEARER = (
     SCHEMES[name] for name in ("standard", "github", "stripe", "slack", "bearer")
 )
+# The schemes that take any text as their secret and any bytes as the body.
+PLAIN = {
+    name: scheme
+    for name, scheme in SCHEMES.items()
+    if scheme.key in {"raw", "whsec"} and not (scheme.pointer or scheme.timestamp_pointer)
+    if "twilio_params" not in scheme.fields
+}
 MILLIS = template(
     header="X-Sig", signed="{timestamp}{body}", timestamp_header="X-Time", timestamp_unit="ms", encoding="base64"
 )

@@ -9,11 +9,12 @@ import pytest
 from gateway.config import load_config, load_models
 from gateway.config.schemes import SchemeTable
 from gateway.config.sources import RetryPolicy
+from gateway.errors import SignatureInvalid
 from gateway.ledger.event import Limit
-from gateway.verify import SCHEMES, sign, template, verify
+from gateway.verify import SCHEMES, Dated, sign, template, verify
 
 BEFORE = "hookmill.toml: sources.blog"
-NAMES = f"one of {', '.join(sorted(SCHEMES))}, or a table"
+NAMES = "a scheme (`hookmill schemes` lists them), or a table"
 
 
 def test_a_source_needs_only_scheme_secrets_and_pipeline(config):
@@ -153,6 +154,96 @@ def test_a_mistake_is_one_line_with_key_expectation_and_nearest_name(config, mis
 )
 def test_scheme_secrets_and_pipeline_are_required_and_must_fit(config, mistakes, text, said):
     assert mistakes(config, f"[sources.blog]\n{text}\n") == [BEFORE + line for line in said]
+
+
+OLD = 'scheme = "{}"\npipeline = "p"\nsecrets = ["env:BLOG_SECRET", {{ value = "env:OLD", not_after = {} }}]\n'
+
+
+@pytest.mark.parametrize("written", ['"2026-12-01T00:00:00Z"', "2026-12-01T00:00:00Z", '"2026-12-01T02:00:00+02:00"'])
+def test_a_secret_may_have_an_end(config, written):
+    text = "[sources.blog]\n" + OLD.format("github", written)
+    source = config(text, env={"BLOG_SECRET": "new", "OLD": "old"}).sources["blog"]
+    end = datetime(2026, 12, 1, tzinfo=UTC)
+    assert source.keys == (Dated(value=b"new"), Dated(value=b"old", not_after=end))
+    body, signed = b"{}", sign(source.scheme, b"old", b"{}", now=end, event_id="1")
+    headers = [(name.encode(), value.encode()) for name, value in signed]
+    verify(source.scheme, source.keys, headers, body, now=end)
+    with pytest.raises(SignatureInvalid):
+        verify(source.scheme, source.keys, headers, body, now=end + timedelta(seconds=1))
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ('"soon"', "expected an instant such as \"2026-12-01T00:00:00Z\", with its zone, got 'soon'"),
+        ("2026-12-01", 'expected an instant such as "2026-12-01T00:00:00Z", with its zone, got a date or time'),
+        (
+            '"2026-12-01T00:00:00"',
+            "expected an instant such as \"2026-12-01T00:00:00Z\", with its zone, got '2026-12-01T00:00:00'",
+        ),
+        (
+            '"2026-12-01T00:00:00Z", not_afer = 1',
+            "unknown key; did you mean 'not_after'?; a secret's table has value and not_after",
+        ),
+    ],
+)
+def test_a_mistake_in_a_secrets_table_is_one_line(config, mistakes, written, said):
+    text = "[sources.blog]\n" + OLD.format("github", written)
+    env = {"BLOG_SECRET": "CANARY", "OLD": "CANARY"}
+    assert mistakes(config, text, env=env) == [f"{BEFORE}.secrets[1]: {said}"]
+
+
+@pytest.mark.parametrize("written", ["{ value = 'CANARY' }", "{ not_after = '2026-12-01T00:00:00Z' }", "{}"])
+def test_a_secrets_table_refers_to_its_secret(config, mistakes, written):
+    text = f'[sources.blog]\nscheme = "github"\npipeline = "p"\nsecrets = [{written}]\n'
+    assert mistakes(config, text) == [f"{BEFORE}.secrets[0]: secrets only as env:NAME or file:PATH"]
+
+
+def test_there_are_at_most_eight_secrets(config, mistakes):
+    listed = ", ".join(['"env:BLOG_SECRET"'] * 9)
+    text = f'[sources.blog]\nscheme = "github"\npipeline = "p"\nsecrets = [{listed}]\n'
+    assert mistakes(config, text) == [f"{BEFORE}.secrets: expected at most 8, got 9"]
+
+
+def test_a_public_key_of_a_provider_is_checked(config, mistakes):
+    text = '[sources.blog]\nscheme = "discord"\npipeline = "p"\nsecrets = ["env:BLOG_SECRET"]\n'
+    assert mistakes(config, text, env={"BLOG_SECRET": "CANARY"}) == [
+        f"{BEFORE}.secrets[0]: env:BLOG_SECRET is not a public key for ed25519"
+    ]
+
+
+def with_scheme(name, lines=""):
+    return f'[sources.blog]\nscheme = "{name}"\npipeline = "p"\nsecrets = ["env:BLOG_SECRET"]\n{lines}\n'
+
+
+def test_address_and_verify_token_are_read(config):
+    url = "https://hooks.example.com/hooks/blog?Key=%2F"
+    assert config(with_scheme("square", f'public_url = "{url}"')).sources["blog"].public_url == url
+    token = config(with_scheme("meta", 'verify_token = "env:N8N_TOKEN"')).sources["blog"].verify_token
+    assert token.reveal() == "token-CANARY"
+    assert config(with_scheme("meta")).sources["blog"].verify_token is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (with_scheme("square"), ".public_url: missing; expected the URL posted to, since scheme square signs it"),
+        (
+            with_scheme("github", 'public_url = "https://h/x"'),
+            ".public_url: expected none, since scheme github does not sign the URL",
+        ),
+        (
+            with_scheme("github", 'verify_token = "env:N8N_TOKEN"'),
+            ".verify_token: expected none, since scheme github asks with none",
+        ),
+        (
+            with_scheme("square", 'public_url = "h/x"'),
+            ".public_url: expected a URL that starts with http:// or https:// and a host, got scheme ''",
+        ),
+    ],
+)
+def test_address_and_verify_token_have_to_fit_the_scheme(config, mistakes, text, said):
+    assert mistakes(config, text) == [BEFORE + said]
 
 
 SHOP = '[sources.blog]\nsecrets = ["env:BLOG_SECRET"]\npipeline = "p"\n[sources.blog.scheme]\n'

@@ -7,6 +7,7 @@ from fakes.sender import (
     MILLIS,
     MOMENT,
     OTHER,
+    PLAIN,
     SECRET,
     SLACK,
     STANDARD,
@@ -19,11 +20,10 @@ from fakes.sender import (
 )
 
 from gateway.errors import HeaderRepeated, Rejection, SignatureInvalid, SignatureMalformed, SignatureMissing
-from gateway.verify import SCHEMES
 
 
 class TestSignature:
-    @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=list(SCHEMES))
+    @pytest.mark.parametrize("scheme", PLAIN.values(), ids=list(PLAIN))
     @pytest.mark.parametrize("value", [None, b"", b"  "])
     def test_absent_signature_is_missing(self, scheme, value):
         headers = sent(scheme)
@@ -31,12 +31,12 @@ class TestSignature:
         with pytest.raises(SignatureMissing):
             judge(scheme, without(headers, name) if value is None else altered(headers, name, value))
 
-    @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=list(SCHEMES))
+    @pytest.mark.parametrize("scheme", PLAIN.values(), ids=list(PLAIN))
     def test_value_without_the_schemes_form_is_malformed(self, scheme):
-        with pytest.raises(SignatureMalformed):
+        with pytest.raises(SignatureMalformed if scheme.prefix else SignatureInvalid):
             judge(scheme, altered(sent(scheme), scheme.header.encode(), b"foo"))
 
-    @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=list(SCHEMES))
+    @pytest.mark.parametrize("scheme", PLAIN.values(), ids=list(PLAIN))
     @pytest.mark.parametrize("junk", [b"\xff\xfe==", "é".encode(), b"\x80"])
     def test_non_ascii_signature_is_invalid(self, scheme, junk):
         with pytest.raises(SignatureInvalid):
@@ -46,7 +46,7 @@ class TestSignature:
         with pytest.raises(SignatureInvalid):
             judge(STANDARD, altered(sent(STANDARD), b"webhook-signature", b"v1,"))
 
-    @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=list(SCHEMES))
+    @pytest.mark.parametrize("scheme", PLAIN.values(), ids=list(PLAIN))
     def test_repeated_deciding_header_is_refused(self, scheme):
         headers = sent(scheme)
         for name, value in headers:
@@ -63,7 +63,7 @@ class TestSignature:
         judge(SLACK, [(name.swapcase(), value) for name, value in sent(SLACK)])
 
     def test_signature_of_another_secret_is_invalid(self):
-        for scheme in SCHEMES.values():
+        for scheme in PLAIN.values():
             with pytest.raises(SignatureInvalid):
                 judge(scheme, sent(scheme, secret=OTHER))
 
@@ -75,7 +75,7 @@ class TestSignature:
 
     def test_empty_and_binary_bodies_are_signed_like_any_other(self):
         for body in (b"", b"\x00\xff\xfe", bytes(range(256))):
-            for scheme in SCHEMES.values():
+            for scheme in PLAIN.values():
                 judge(scheme, sent(scheme, body), body)
 
     def test_each_flipped_bit_of_each_deciding_header_is_rejected(self):
@@ -172,12 +172,12 @@ class TestLists:
 
 
 class TestRotation:
-    @pytest.mark.parametrize("scheme", [*SCHEMES.values(), MILLIS], ids=lambda scheme: scheme.name)
+    @pytest.mark.parametrize("scheme", [*PLAIN.values(), MILLIS], ids=lambda scheme: scheme.name)
     def test_any_of_the_secrets_verifies(self, scheme):
         for secret in (SECRET, OTHER):
             judge(scheme, sent(scheme, secret=secret), secrets=(OTHER, SECRET))
 
-    @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=list(SCHEMES))
+    @pytest.mark.parametrize("scheme", PLAIN.values(), ids=list(PLAIN))
     def test_dropped_secret_no_longer_verifies(self, scheme):
         with pytest.raises(SignatureInvalid):
             judge(scheme, sent(scheme, secret=OTHER), secrets=(SECRET,))
@@ -192,7 +192,7 @@ class TestRotation:
 
 
 class TestSecrets:
-    @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=list(SCHEMES))
+    @pytest.mark.parametrize("scheme", PLAIN.values(), ids=list(PLAIN))
     @pytest.mark.parametrize("secrets", [(), (b"",), (SECRET, b"")])
     def test_no_request_is_judged_under_an_empty_secret(self, scheme, secrets):
         with pytest.raises(ValueError, match="secrets"):
