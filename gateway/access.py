@@ -59,6 +59,10 @@ class Access:
         expires, signature = query.get("expires", ""), query.get("signature", "")
         if self._key and check_link(self._key, event_id, expires=expires, signature=signature, now=now):
             return
+        await self.check_token(request, now=now)
+
+    async def check_token(self, request: Request, *, now: datetime) -> None:
+        """Let the holder of a token that may read pass, or raise Unauthorized."""
         if "read" not in await self._scopes(request, now):
             raise Unauthorized
 

@@ -13,6 +13,7 @@ from gateway.ledger import LedgerDown, LedgerError, LedgerFull
 
 if TYPE_CHECKING:
     from gateway.ledger import Admission, Ledger, Verdict
+    from gateway.ledger.event import Lane
 
     Waiting = tuple[Admission, asyncio.Future[Verdict]]
 
@@ -22,6 +23,8 @@ MOST_BYTES = 1024 * 1024
 MOST_WAITING = 4096
 MOST_WAITING_BYTES = 64 * 1024 * 1024
 DEADLINE = timedelta(seconds=1)
+SHARES = {"low": 0.8, "normal": 0.9, "high": 1.0}
+"""Of the requests that may wait for a verdict, how many before a request of that lane is turned away."""
 
 
 class Admitter:
@@ -43,6 +46,12 @@ class Admitter:
         self._waiting: deque[Waiting] = deque()
         self._waiting_bytes = 0
         self._flight: asyncio.Task[None] | None = None
+        self._pending = 0
+
+    def check_load(self, lane: Lane, *, most: int) -> None:
+        """Raise Overloaded where so many callers wait for a verdict that one of this lane is not to join them."""
+        if self._pending >= most * SHARES[lane]:
+            raise Overloaded(retry_after=1)
 
     async def admit(self, admission: Admission) -> Verdict:
         """Give the ledger's verdict.
@@ -59,11 +68,14 @@ class Admitter:
         self._waiting_bytes += size
         if self._flight is None:
             self._flight = asyncio.create_task(self._fly())
+        self._pending += 1
         try:
             async with asyncio.timeout(self._deadline):
                 return await verdict
         except TimeoutError:
             raise LedgerUnavailable(retry_after=1) from None
+        finally:
+            self._pending -= 1
 
     async def close(self) -> None:
         """Wait for what is in flight."""

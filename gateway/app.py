@@ -15,15 +15,18 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from gateway.access import Access
+from gateway.address import Addresses
 from gateway.admit import Admitter
 from gateway.body import Hygiene, Room
 from gateway.config import ConfigError, load_config
-from gateway.gate import Clock, Gate
+from gateway.gate import Clock, Gate, Present
 from gateway.ledger import open_ledger
+from gateway.openapi import show_openapi
 from gateway.problem import Problems, pass_on
-from gateway.receive import receive
+from gateway.receive import greet, receive
 from gateway.settings import read_settings
-from gateway.status import live, ready, show_event
+from gateway.status import list_events, live, ready, show_event, stream_event
+from gateway.streams import Streams
 from gateway.watch import Watch
 from otel.log import log_records
 
@@ -66,18 +69,24 @@ def build_app(
 ) -> Starlette:
     """Build the application of these parts; the lifespan opens the ledger and closes it."""
     check_links(config, settings)
+    present = Present(config)
     app = Starlette(
         routes=[
             Route("/hooks/{source}", receive, methods=["POST"]),
+            Route("/hooks/{source}", greet, methods=["GET"]),
+            Route("/events", list_events, methods=["GET"]),
             Route("/events/{event_id}", show_event, methods=["GET"]),
+            Route("/events/{event_id}/stream", stream_event, methods=["GET"]),
             Route("/live", live, methods=["GET"]),
             Route("/ready", ready, methods=["GET"]),
+            Route("/openapi.json", show_openapi, methods=["GET"]),
         ],
         middleware=[Middleware(Watch, listeners=listeners), Middleware(Problems), Middleware(Hygiene)],
         exception_handlers={HTTPException: pass_on},
-        lifespan=partial(lifespan, config=config, settings=settings, ledger_factory=ledger_factory, clock=clock),
+        lifespan=partial(lifespan, present=present, settings=settings, ledger_factory=ledger_factory, clock=clock),
     )
     app.router.redirect_slashes = False
+    app.state.present = present
     return app
 
 
@@ -91,15 +100,25 @@ def check_links(config: Config, settings: Settings) -> None:
 
 @asynccontextmanager
 async def lifespan(
-    _: Starlette, *, config: Config, settings: Settings, ledger_factory: LedgerFactory, clock: Clock
+    _: Starlette, *, present: Present, settings: Settings, ledger_factory: LedgerFactory, clock: Clock
 ) -> AsyncIterator[State]:
-    """Open the ledger and the admitter, and close them again."""
+    """Open the ledger and what works on it, and close them again."""
     ledger = await ledger_factory()
-    admitter = Admitter(ledger)
     key = settings.signing_key.reveal().encode() if settings.signing_key else None
-    access = Access(ledger, key=key)
+    gate = Gate(
+        present=present,
+        ledger=ledger,
+        admitter=Admitter(ledger),
+        access=Access(ledger, key=key),
+        addresses=Addresses(),
+        streams=Streams(ledger),
+        room=Room(),
+        clock=clock,
+    )
+    present.on_stop.append(gate.streams.leave)
     try:
-        yield {"gate": Gate(config=config, ledger=ledger, admitter=admitter, access=access, room=Room(), clock=clock)}
+        yield {"gate": gate}
     finally:
-        await admitter.close()
+        await gate.streams.close()
+        await gate.admitter.close()
         await ledger.close()

@@ -9,12 +9,16 @@ class Rejection(Exception):  # noqa: N818 - the word of DESIGN: a refusal, not a
     """A refusal with a stable snake_case code, an HTTP status, and a text that names no secret and no body."""
 
     code: ClassVar[str] = "rejected"
-    status: ClassVar[int] = 400
+    status: int = 400
 
-    def __init__(self, detail: str = "", *, retry_after: float | None = None) -> None:
-        """Take the text for the sender (the class docstring by default) and, in seconds, when to try again."""
+    def __init__(self, detail: str = "", *, retry_after: float | None = None, status: int | None = None) -> None:
+        """Take the text for the sender (the class docstring by default), in seconds when to try again, and the status.
+
+        A status of its own is for senders that must not see the usual one.
+        """
         super().__init__(detail or (type(self).__doc__ or "").strip())
         self.retry_after = retry_after
+        self.status = status or self.status
 
     @property
     def detail(self) -> str:
@@ -154,6 +158,12 @@ class RateLimited(Rejection):
     code, status = "rate_limited", 429
 
 
+class AddressLimited(Rejection):
+    """This address sent more than the gateway takes from one address."""
+
+    code, status = "address_limited", 429
+
+
 class Overloaded(Rejection):
     """The queue is full or the store is short of memory; nothing was stored."""
 
@@ -164,6 +174,12 @@ class LedgerUnavailable(Rejection):
     """The store did not answer in time; send the same event again."""
 
     code, status = "ledger_unavailable", 503
+
+
+class ParameterInvalid(Rejection):
+    """A parameter of the query is not of the form that it must have."""
+
+    code, status = "parameter_invalid", 400
 
 
 class Unauthorized(Rejection):

@@ -7,14 +7,27 @@ import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from gateway.address import scheme_of
 from gateway.body import Headers, text
 from gateway.body import read_body as read
 from gateway.budget import budget_headers
-from gateway.errors import EventIdReused, MediaTypeUnsupported, NotFound, Overloaded, RateLimited
+from gateway.errors import (
+    AddressLimited,
+    EventIdReused,
+    JsonDuplicateKey,
+    JsonInvalid,
+    JsonNumberRange,
+    JsonTooDeep,
+    MediaTypeUnsupported,
+    NotFound,
+    Overloaded,
+    RateLimited,
+)
 from gateway.ledger import Admission, Event, new_event_id
-from gateway.verify import verify, verify_dummy
+from gateway.verify import handshake, request_url, verify, verify_dummy
 from gateway.verify.strict_json import check as check_json
 
 if TYPE_CHECKING:
@@ -31,6 +44,7 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 LINK_VALID = timedelta(hours=24)
 STRANGER_BODY = 256 * 1024  # what an unknown source may send before it is told what a wrong key is told
 STRANGER_TIMEOUT = timedelta(seconds=5)
+UNPARSABLE = (JsonDuplicateKey, JsonInvalid, JsonNumberRange, JsonTooDeep)
 KEPT = re.compile(  # what a pipeline may want to know of the delivery; never what proves it
     r"user-agent|webhook-id|webhook-timestamp|svix-id|svix-timestamp|idempotency-key|ce-[a-z]+"
     r"|x-(?:github|gitlab|gitea|shopify|slack|linear|twilio|request|event|webhook)-[a-z-]+"
@@ -43,14 +57,44 @@ async def receive(request: Request) -> Response:
     gate: Gate = request.state.gate
     received_at = gate.clock()
     known = find_source(request, gate)
+    check_address(request, gate, source=known)
+    if question := asked(request, known, now=received_at):
+        return answer(question)
     body = await read_body(request, gate, source=known)
+    check_load(gate, source=known)
     source, verified = authenticate(request, known, body=body, now=received_at)
     if verified.challenge:
         return answer(verified.challenge)
-    check_media(source.scheme, request.scope["headers"], body=body)
+    flaw = find_flaw(source, request.scope["headers"], body=body)
     event = make_event(request, source, body=body, verified=verified, received_at=received_at)
-    verdict = await gate.admitter.admit(make_admission(source, event, verified=verified))
+    verdict = await gate.admitter.admit(make_admission(gate, source, event=event, verified=verified, flaw=flaw))
     return respond(request, gate, source=source, event=event, verdict=verdict)
+
+
+async def greet(request: Request) -> Response:
+    """Answer the question by which a provider makes sure of its receiver; any other GET is not allowed."""
+    gate: Gate = request.state.gate
+    source = find_source(request, gate)
+    check_address(request, gate, source=source)
+    question = asked(request, source, now=gate.clock())
+    if question is None:
+        raise HTTPException(405, headers={"Allow": "POST"})
+    return answer(question)
+
+
+def asked(request: Request, source: Source | None, *, now: datetime) -> Challenge | None:
+    """Give the answer to a question that nobody signs; None if this is none, or the source is unknown."""
+    if source is None:
+        return None
+    return handshake(
+        source.scheme,
+        source.keys,
+        method=request.method,
+        query=request.scope["query_string"].decode("latin-1"),
+        headers=request.scope["headers"],
+        now=now,
+        verify_token=source.verify_token.reveal().encode() if source.verify_token else None,
+    )
 
 
 def find_source(request: Request, gate: Gate) -> Source | None:
@@ -63,6 +107,18 @@ def find_source(request: Request, gate: Gate) -> Source | None:
     return source
 
 
+def check_address(request: Request, gate: Gate, *, source: Source | None = None) -> None:
+    """Charge the request to the address that it comes from; raises AddressLimited."""
+    wait = gate.addresses.charge(request.scope, gate.config.door)
+    if wait:
+        raise AddressLimited(retry_after=wait, status=source.limit_status if source else None)
+
+
+def check_load(gate: Gate, *, source: Source | None) -> None:
+    """Turn the request away before it is verified where too many wait for the ledger, low priority first."""
+    gate.admitter.check_load(source.priority if source else "normal", most=gate.config.door.in_flight)
+
+
 async def read_body(request: Request, gate: Gate, *, source: Source | None) -> bytes:
     """Read the raw body within the source's bounds."""
     most, timeout = (source.max_body, source.body_timeout) if source else (STRANGER_BODY, STRANGER_TIMEOUT)
@@ -73,14 +129,33 @@ def authenticate(request: Request, source: Source | None, *, body: bytes, now: d
     """Verify the signature; an unknown source costs the same work and gets the same answer as a wrong key."""
     if source is None:
         verify_dummy(body)
-    keys = tuple(secret.reveal().encode() for secret in source.secrets)
-    headers = request.scope["headers"]
-    return source, verify(source.scheme, keys, headers, body, now=now, tolerance=source.tolerance)
+    verified = verify(
+        source.scheme,
+        source.keys,
+        request.scope["headers"],
+        body,
+        now=now,
+        tolerance=source.tolerance,
+        url=request_url(source.public_url, request.scope["query_string"]),
+        method=request.method,
+    )
+    return source, verified
 
 
 def answer(challenge: Challenge) -> Response:
     """Answer a handshake; nothing is stored."""
-    return Response(challenge.body, challenge.status, media_type=challenge.media_type)
+    return Response(challenge.body, challenge.status, dict(challenge.headers), challenge.media_type)
+
+
+def find_flaw(source: Source, headers: Headers, *, body: bytes) -> str:
+    """Give the code of what keeps the body from being parsed, where the source quarantines that; else raise it."""
+    try:
+        check_media(source.scheme, headers, body=body)
+    except UNPARSABLE as rejection:
+        if source.on_unparsable != "quarantine":
+            raise
+        return rejection.code
+    return ""
 
 
 def check_media(scheme: Scheme, headers: Headers, *, body: bytes) -> None:
@@ -130,7 +205,7 @@ def new_traceparent() -> str:
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
-def make_admission(source: Source, event: Event, *, verified: Verified) -> Admission:
+def make_admission(gate: Gate, source: Source, *, event: Event, verified: Verified, flaw: str) -> Admission:
     """Put the rules of the source beside its event."""
     tolerance = source.scheme.tolerance if source.tolerance is None else source.tolerance
     return Admission(
@@ -144,7 +219,9 @@ def make_admission(source: Source, event: Event, *, verified: Verified) -> Admis
         lane=source.priority,
         concurrency=source.concurrency,
         max_backlog=source.max_backlog,
+        max_total=gate.config.door.max_backlog,
         timeout=source.timeout,
+        flaw=flaw,
     )
 
 
@@ -154,7 +231,7 @@ def respond(request: Request, gate: Gate, *, source: Source, event: Event, verdi
         case "conflict":
             raise EventIdReused
         case "limited":
-            raise RateLimited(retry_after=verdict.retry_after)
+            raise RateLimited(retry_after=verdict.retry_after, status=source.limit_status)
         case "full":
             raise Overloaded(retry_after=max(1.0, verdict.retry_after))
     request.state.verdict = verdict
@@ -164,5 +241,6 @@ def respond(request: Request, gate: Gate, *, source: Source, event: Event, verdi
     if source.reply == "status":
         link = gate.access.link(verdict.event_id, now=event.received_at, valid=LINK_VALID)
         headers["Location"] = link
-        content["status_url"] = str(request.base_url).rstrip("/") + link
+        base = request.base_url.replace(scheme=scheme_of(request.scope, gate.config.door))
+        content["status_url"] = str(base).rstrip("/") + link
     return JSONResponse(content, 200 if duplicate else source.success, headers)

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import gc
 import os
+import signal
 import socket
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
-import uvicorn
 import uvloop
 
-from gateway.app import build_app
+from gateway.app import build_app, check_links
 from gateway.config import ConfigError, load_config
+from gateway.fleet import Fleet
 from gateway.ledger import Ledger, LedgerError, open_ledger
+from gateway.server import BACKLOG, PROTOCOLS, Server, load_anew, make_server, reload
 from gateway.settings import read_settings
-from gateway.wire import Wire
 from otel.log import log_records, set_up_logging
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from starlette.types import ASGIApp
-
 HOST, PORT = "127.0.0.1", 8420
-MOST_CONNECTIONS = 1000
-KEEP_ALIVE_SECONDS = 5
-SHUTDOWN_SECONDS = 10  # longer than a slow body and an admission together
-BACKLOG = 2048
+MOST_PROCESSES = 256
 REFUSED = 2
 
 
@@ -35,8 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until a signal ends it; what keeps it from starting is one line on stderr and exit code 2."""
     options = read_options(arguments)
     set_up_logging(os.environ)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     try:
-        uvloop.run(run(options.host, options.port, env=os.environ))
+        run(options, env=os.environ)
     except (ConfigError, LedgerError) as error:
         return refuse(str(error))
     except OSError as error:
@@ -47,15 +47,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read --host and --port."""
+    """Read --host, --port, --http and --processes."""
     parser = argparse.ArgumentParser(prog="python -m gateway.serve", description=__doc__)
     parser.add_argument("--host", default=HOST)
     parser.add_argument("--port", default=PORT, type=int, help="0 takes a free one")
+    parser.add_argument("--http", default="httptools", choices=sorted(PROTOCOLS), help="what parses HTTP")
+    parser.add_argument("--processes", default=1, type=int, choices=range(1, MOST_PROCESSES + 1), metavar="N")
     return parser.parse_args(arguments)
 
 
-async def run(host: str, port: int, *, env: Mapping[str, str]) -> None:
-    """Read the configuration, reach Redis, listen, serve; raises ConfigError, LedgerError, OSError."""
+def run(options: argparse.Namespace, *, env: Mapping[str, str]) -> None:
+    """Check what it needs, listen, serve; raises ConfigError, LedgerError, OSError before it listens."""
+    uvloop.run(check(env))
+    with listen(options.host, options.port) as listener:
+        say(f"hookmill gateway: http://{options.host}:{listener.getsockname()[1]}")
+        if options.processes == 1:
+            uvloop.run(serve(listener, http=options.http, env=env))
+        else:
+            work = partial(serve_in_fleet, listener, http=options.http, env=env)
+            Fleet(options.processes, work=work, may_reload=partial(may_reload, env)).run()
+
+
+async def check(env: Mapping[str, str]) -> None:
+    """Read the configuration and reach Redis; raises ConfigError or LedgerError."""
+    settings = read_settings(env)
+    check_links(load_config(settings.config, env), settings)
+    await (await open_ledger(settings.redis_url)).close()
+
+
+async def serve(listener: socket.socket, *, http: str, env: Mapping[str, str], lifeline: int | None = None) -> None:
+    """Serve until a signal ends it, or `lifeline` is at its end; SIGHUP reads the configuration again."""
     settings = read_settings(env)
     config = load_config(settings.config, env)
     ledger = await open_ledger(settings.redis_url)
@@ -64,34 +85,45 @@ async def run(host: str, port: int, *, env: Mapping[str, str]) -> None:
         return ledger
 
     app = build_app(config, settings, ledger_factory=opened, listeners=(log_records,))
-    with listen(host, port) as listener:
-        say(f"hookmill gateway: http://{host}:{listener.getsockname()[1]}")
-        await make_server(app).serve(sockets=[listener])
+    server, loop = make_server(app, http=http), asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, reload, app.state.present, settings, env)
+    if lifeline is not None:
+        loop.add_reader(lifeline, end_orphan, server, lifeline)
+    collect_less()
+    await server.serve(sockets=[listener])
+
+
+def collect_less() -> None:
+    """Keep what is loaded out of the garbage collector's way, and let it run less often: it halves the p99."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
+
+
+def end_orphan(server: Server, lifeline: int) -> None:
+    """Stop: the parent is dead, and nobody else would ever say so."""
+    asyncio.get_running_loop().remove_reader(lifeline)
+    server.leave()
+
+
+def serve_in_fleet(listener: socket.socket, lifeline: int, *, http: str, env: Mapping[str, str]) -> int:
+    """Be one of several processes; gives the exit code."""
+    try:
+        uvloop.run(serve(listener, http=http, env=env, lifeline=lifeline))
+    except (ConfigError, LedgerError) as error:
+        return refuse(str(error))
+    return 0
+
+
+def may_reload(env: Mapping[str, str]) -> bool:
+    """Tell whether the configuration can be read again; if not, one line says why, for all processes."""
+    return load_anew(read_settings(env), env) is not None
 
 
 def listen(host: str, port: int) -> socket.socket:
     """Bind before anything is served, so that a taken port is a clear error; raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=BACKLOG)
-
-
-def make_server(app: ASGIApp) -> uvicorn.Server:
-    """Configure uvicorn: our protocol, no access log, bounded connections, a bounded graceful shutdown."""
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            http=Wire,
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            limit_concurrency=MOST_CONNECTIONS,
-            backlog=BACKLOG,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        )
-    )
 
 
 def say(line: str) -> None:

@@ -3,34 +3,108 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
-from gateway.errors import NotFound
+from gateway.errors import NotFound, ParameterInvalid
 from gateway.ledger import LedgerError
+from gateway.ledger.event import EVENT_ID
 from gateway.problem import GUARD
+from gateway.receive import NAME, check_address
+from gateway.streams import LAST, begin_stream
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from starlette.datastructures import QueryParams
     from starlette.requests import Request
-    from starlette.responses import Response
+    from starlette.types import ASGIApp
 
     from gateway.gate import Gate
+    from gateway.ledger import WorkView
 
 READY_DEADLINE = timedelta(seconds=1)
 MOST_SKEW = timedelta(seconds=2)
+MOST_LISTED = 200
+STATES = ("queued", "running", "waiting", "done", "discarded", "dead")
+IN_FULL = frozenset({"steps", "result", "deliveries"})
+
+
+async def list_events(request: Request) -> Response:
+    """List events, newest first, for holders of a token: filters `source` and `state`, `limit`, and `cursor`."""
+    gate: Gate = request.state.gate
+    check_address(request, gate)
+    await gate.access.check_token(request, now=gate.clock())
+    views, cursor = await gate.ledger.page(**read_query(request.query_params))
+    return JSONResponse({"events": [brief(view) for view in views], "cursor": cursor}, headers=GUARD)
+
+
+async def stream_event(request: Request) -> ASGIApp:
+    """Stream the progress of an event to whoever may see it; 204 tells a reader of its end not to come again."""
+    gate: Gate = request.state.gate
+    event_id = request.path_params["event_id"]
+    check_address(request, gate)
+    await gate.access.check(request, event_id=event_id, now=gate.clock())
+    stream = await begin_stream(gate.streams, gate.ledger, event_id, most=gate.config.door.streams)
+    if stream.progress.over and request.headers.get("last-event-id") == LAST:
+        return Response(status_code=204, headers=GUARD)
+    return stream
 
 
 async def show_event(request: Request) -> Response:
     """Show an event or a delivery to whoever holds its link or a token; only they learn whether it exists."""
     gate: Gate = request.state.gate
     event_id = request.path_params["event_id"]
+    check_address(request, gate)
     await gate.access.check(request, event_id=event_id, now=gate.clock())
     view = await gate.ledger.show(event_id)
     if view is None:
         raise NotFound
     return JSONResponse(view.json(), headers=GUARD)
+
+
+def brief(view: WorkView) -> dict[str, Any]:
+    """Give what a list says of an event: all but its steps, result and deliveries."""
+    return {name: value for name, value in view.json().items() if name not in IN_FULL}
+
+
+def read_query(query: QueryParams) -> dict[str, Any]:
+    """Read the parameters of a list; raises ParameterInvalid for one that is unknown, repeated or malformed."""
+    given = query.multi_items()
+    read = {name: QUERY[name](value) for name, value in given if name in QUERY}
+    if len(read) < len(given):
+        raise ParameterInvalid(f"Each of {', '.join(QUERY)} may be given once, and nothing else.")
+    return read
+
+
+def _source(value: str) -> str:
+    if not NAME.fullmatch(value):
+        raise ParameterInvalid("source is the name of a source.")
+    return value
+
+
+def _state(value: str) -> str:
+    if value not in STATES:
+        raise ParameterInvalid(f"state is one of {', '.join(STATES)}.")
+    return value
+
+
+def _limit(value: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,2}", value) or int(value) > MOST_LISTED:
+        raise ParameterInvalid(f"limit is a number from 1 to {MOST_LISTED}.")
+    return int(value)
+
+
+def _cursor(value: str) -> str:
+    if not EVENT_ID.fullmatch(value):
+        raise ParameterInvalid("cursor is what an earlier answer gave.")
+    return value
+
+
+QUERY: Mapping[str, Callable[[str], Any]] = {"source": _source, "state": _state, "limit": _limit, "cursor": _cursor}
 
 
 async def live(_: Request) -> Response:
@@ -39,8 +113,10 @@ async def live(_: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """Say whether events can be taken now: 200, or 503 where the ledger does not answer within a second."""
+    """Say whether events are taken: 200, or 503 where the ledger does not answer in a second, or we are to stop."""
     gate: Gate = request.state.gate
+    if gate.present.leaving:
+        return JSONResponse({"status": "leaving"}, 503, {**GUARD, "Retry-After": "1"})
     try:
         async with asyncio.timeout(READY_DEADLINE.total_seconds()):
             skew = await gate.ledger.ping()

@@ -1,11 +1,12 @@
-"""What uvicorn with httptools leaves open on a connection: the size and the pace of a header block, and how it ends.
+"""What uvicorn leaves open on a connection, whatever parses it: the size and pace of a header block, and how it ends.
 
-It has no bound on headers and no deadline for them, lets trailers join the headers, and closes a connection on which
-the sender still writes in a way that can lose our answer.
+uvicorn has no bound on headers and no deadline for them, lets trailers join the headers (httptools), answers a broken
+request twice (h11), and closes a connection on which the sender still writes in a way that can lose our answer.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -14,14 +15,14 @@ from gateway.errors import HeadersTooLarge, Overloaded
 from gateway.problem import render
 
 if TYPE_CHECKING:
-    import asyncio
-
     from starlette.types import Receive, Scope, Send
+    from uvicorn import Config
     from uvicorn._types import ASGI3Application
 
 HEAD_SECONDS = 10.0
 MOST_HEAD_BYTES = 256 * 1024  # a first line and headers; the application refuses far smaller ones in proper form
 LINGER_SECONDS = 2.0
+MOST_CONNECTIONS = 1000
 
 
 async def crowded(scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,9 +64,16 @@ class Lingering:
             self._wire.loop.call_later(LINGER_SECONDS, self._transport.close)
 
 
-class Wire(HttpToolsProtocol):
-    """The protocol of the public listener."""
+class Wire(asyncio.Protocol):
+    """The protocol of the public listener, to be mixed into one of uvicorn's."""
 
+    transport: asyncio.Transport
+    loop: asyncio.AbstractEventLoop
+    config: Config
+    connections: set[Any]
+    cycle: Any
+    app: Any
+    limit_concurrency: int | None
     head_bytes = 0
     head_timer: asyncio.TimerHandle | None = None
     in_head = True
@@ -73,7 +81,7 @@ class Wire(HttpToolsProtocol):
     @property
     def unread(self) -> bool:
         """Whether the sender may still be writing the request that was answered."""
-        return self.head_bytes > 0 if self.in_head else self.cycle.more_body
+        return self.head_bytes > 0 if self.in_head else self.cycle is None or self.cycle.more_body
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -94,29 +102,32 @@ class Wire(HttpToolsProtocol):
             self.head_bytes += len(data)
             self._await_head()
         super().data_received(data)
-        if self.in_head and self.head_bytes > MOST_HEAD_BYTES:
+        if self.in_head and self.head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
             self._refuse_head()
 
-    def on_headers_complete(self) -> None:
-        """Freeze the headers, for a trailer must not join them, and turn the request away where there are too many."""
+    def head_ended(self) -> None:
+        """Go on to the body, and turn the request away where there are too many connections."""
         self.in_head = False
         self._stop_timer()
-        self.scope["headers"] = list(self.headers)
         most = self.config.limit_concurrency
         full = most is not None and len(self.connections) > most
         self.app = cast("ASGI3Application", crowded) if full else self.config.loaded_app
-        super().on_headers_complete()
 
-    def on_message_complete(self) -> None:
+    def message_ended(self) -> None:
         """Begin to wait for the next request."""
-        super().on_message_complete()
         self.in_head, self.head_bytes = True, 0
 
-    def on_response_complete(self) -> None:
-        """Go on with the connection, unless its sender was answered before the request had ended."""
-        if not self.pipeline and self.cycle.response_complete and self.cycle.more_body:
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP, once: not after an answer that has begun, and with no other answer after it."""
+        begun = False
+        if self.cycle and not self.cycle.response_complete:
+            begun = self.cycle.response_started
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if begun:
             self.transport.close()
-        super().on_response_complete()
+        else:
+            super().send_400_response(msg)  # type: ignore[misc]
 
     def _await_head(self) -> None:
         if self.head_timer is None:
@@ -133,3 +144,24 @@ class Wire(HttpToolsProtocol):
         lines += [name + b": " + value for name, value in response.raw_headers]
         self.transport.write(b"\r\n".join([*lines, b"", bytes(response.body)]))
         self.transport.close()
+
+
+class HttptoolsWire(Wire, HttpToolsProtocol):
+    """The protocol over httptools: the quick one."""
+
+    def on_headers_complete(self) -> None:
+        """Freeze the headers, for a trailer must not join them."""
+        self.head_ended()
+        self.scope["headers"] = list(self.headers)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Note the end of a request."""
+        super().on_message_complete()
+        self.message_ended()
+
+    def on_response_complete(self) -> None:
+        """Go on with the connection, unless its sender was answered before the request had ended."""
+        if not self.pipeline and self.cycle.response_complete and self.cycle.more_body:
+            self.transport.close()
+        super().on_response_complete()

@@ -17,27 +17,31 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from gateway.access import digest, sign_link
 from gateway.app import build_app, utc_now
 from gateway.config import load_config
 from gateway.ledger import Ledger, open_ledger
-from gateway.serve import listen, make_server
+from gateway.serve import listen
+from gateway.server import make_server
 from gateway.settings import read_settings
 from gateway.verify import SCHEMES, sign
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     import uvicorn
 
     from otel.records import Record
 
+PARSERS = ("httptools", "h11")
 BODY = b'{"type":"demo.created","data":{"n":1}}'
 RAW_KEYS = {name: hashlib.sha256(name.encode()).digest() for name in ("demo", "other", "wrong")}
 SECRETS = {name: "whsec_" + base64.b64encode(key).decode() for name, key in RAW_KEYS.items()} | {
     "plain": "plain-text-secret"
 }
 SIGNING_KEY = "signing-key-of-the-tests"
+TOKEN = "hm_0123456789abcdef"
 CONFIG = """
 [sources.demo]
 scheme = "standard"
@@ -84,6 +88,14 @@ pipeline = "comment-sentiment"
 concurrency = 1
 max_backlog = 1
 
+[sources.patient]
+scheme = "standard"
+secrets = ["env:DEMO"]
+pipeline = "comment-sentiment"
+limit = "1/minute"
+limit_status = 503
+on_unparsable = "quarantine"
+
 [sources.asker]
 scheme = "standard"
 secrets = ["env:DEMO"]
@@ -91,6 +103,17 @@ pipeline = "comment-sentiment"
 reply = "status"
 success = 201
 """
+
+
+def put_token(gateway: Served, *, scopes: Sequence[str] = ("read",), expires: datetime | None = None) -> None:
+    """Let the ledger know TOKEN."""
+    gateway.ledger(lambda ledger: ledger.put_token(digest(TOKEN), name="t", scopes=scopes, expires=expires))
+
+
+def link(event_id: str, *, valid: int = 60, key: str = SIGNING_KEY) -> str:
+    """Make a capability URL of that event."""
+    expires = int(time.time()) + valid
+    return f"/events/{event_id}?expires={expires}&signature={sign_link(key.encode(), event_id, expires)}"
 
 
 def free_id() -> str:
@@ -215,7 +238,13 @@ def read_answer(client: socket.socket) -> Answer:
 
 
 def serve(
-    folder: Path, redis_url: str, *, config: str = CONFIG, clock: Callable[[], datetime] = utc_now, **env: str
+    folder: Path,
+    redis_url: str,
+    *,
+    config: str = CONFIG,
+    clock: Callable[[], datetime] = utc_now,
+    http: str = "httptools",
+    **env: str,
 ) -> Served:
     """Start a gateway and wait until it listens."""
     (folder / "hookmill.toml").write_text(config)
@@ -235,7 +264,7 @@ def serve(
         listeners=(records.append,),
         clock=clock,
     )
-    listener, server = listen("127.0.0.1", 0), make_server(app)
+    listener, server = listen("127.0.0.1", 0), make_server(app, http=http)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     until = time.monotonic() + 10

@@ -108,7 +108,7 @@ def _post(client: httpx.Client, source: Source, body: bytes, *, base: str, event
 
     secret = source.secrets[0].reveal().encode()
     try:
-        signed = sign(source.scheme, secret, body, now=opening.now(), event_id=event_id)
+        signed = sign(source.scheme, secret, body, now=opening.now(), event_id=event_id, url=source.public_url)
     except ValueError as error:  # an id or a secret that the scheme cannot carry
         raise Fault(f"source {source.name}: {error}") from None
     try:

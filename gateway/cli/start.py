@@ -19,13 +19,18 @@ Host = Annotated[str, typer.Option(help="Address to listen on; keep it local beh
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the public listener.")]
 Threads = Annotated[int, typer.Option(min=1, max=1000, help="Runs worked at once, per process.")]
 DeliveryThreads = Annotated[int, typer.Option(min=1, max=1000, help="Deliveries sent at once, per process.")]
+Processes = Annotated[int, typer.Option(min=1, max=256, help="Gateway processes behind the one port.")]
+Parser = Annotated[str, typer.Option(help="What parses HTTP: httptools, or h11 (slower, all Python).")]
 Workers = Annotated[int, typer.Option(min=1, max=256, help="Worker processes.")]
 
 
-def gateway(*, host: Host = "127.0.0.1", port: Port = 8420) -> None:
-    """Become the gateway: the HTTP server that receives events."""
+def gateway(
+    *, host: Host = "127.0.0.1", port: Port = 8420, processes: Processes = 1, http: Parser = "httptools"
+) -> None:
+    """Become the gateway: the HTTP server that receives events. SIGHUP makes it read its configuration again."""
     opening.config()  # a mistake in it is one clear line here, before anything starts
-    become([sys.executable, "-m", "gateway.serve", "--host", host, "--port", str(port)])
+    options = {"--host": host, "--port": str(port), "--processes": str(processes), "--http": http}
+    become([sys.executable, "-m", "gateway.serve", *(word for option in options.items() for word in option)])
 
 
 def worker(*, workers: Workers = 1, threads: Threads = 32, delivery_threads: DeliveryThreads = 8) -> None:

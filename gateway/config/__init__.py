@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.config.door import Door
 from gateway.config.errors import ConfigError
 from gateway.config.models import Alias, Candidate, Models, load_models
 from gateway.config.secret import Secret
@@ -14,6 +15,7 @@ __all__ = [
     "Candidate",
     "Config",
     "ConfigError",
+    "Door",
     "Models",
     "RetryPolicy",
     "Secret",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator
 
-from gateway.config.errors import Key, nearest, shown
+from gateway.config.errors import Key, expected, nearest, shown
 from gateway.config.reading import Reading, Table
 from gateway.config.schemes import NAMES, SchemeRef, check_keys, read_scheme
 from gateway.config.secret import DatedRef, Secret, SecretRef, SecretTable, one_or_more
@@ -53,7 +53,9 @@ class Source:
 
     `tolerance` None means the scheme's; `dedupe_by` None means the scheme's id, another one already stands in
     `scheme.dedupe`; `max_body` is in bytes. `public_url` is where the provider posts to, byte for byte, for schemes
-    that sign it; `verify_token` is what its handshake must know, where it asks with one.
+    that sign it; `verify_token` is what its handshake must know, where it asks with one. `limit_status` is what tells a
+    sender that it is too fast; some never send again what was answered with a 4xx. `on_unparsable` "quarantine" keeps
+    signed bodies that are not strict JSON as dead letters instead of refusing them.
     """
 
     name: str
@@ -64,6 +66,8 @@ class Source:
     sinks: tuple[str, ...] = ()
     tolerance: timedelta | None = None
     limit: Limit | None = None
+    limit_status: Literal[429, 503] = 429
+    on_unparsable: Literal["refuse", "quarantine"] = "refuse"
     dedupe_ttl: timedelta = timedelta(days=7)
     dedupe_by: str | None = None
     idempotent: bool = False
@@ -102,6 +106,12 @@ class DedupeTable(Table):
     idempotent: Flag | None = None
 
 
+def _limit_status(value: object) -> int:
+    if isinstance(value, bool) or value not in {429, 503}:
+        raise expected("429 or 503", value)
+    return 429 if value == 429 else 503
+
+
 class SourceTable(SecretTable):
     """The keys of a source."""
 
@@ -115,6 +125,10 @@ class SourceTable(SecretTable):
     tolerance: Duration | None = None
     limit: Rate | None = None
     burst: Count | None = None
+    limit_status: Annotated[Literal[429, 503], PlainValidator(_limit_status)] | None = None
+    on_unparsable: Annotated[Literal["refuse", "quarantine"], PlainValidator(choice("refuse", "quarantine"))] | None = (
+        None
+    )
     dedupe: DedupeTable | None = None
     replay: Duration | None = None
     concurrency: Concurrency | None = None

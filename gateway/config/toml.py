@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from gateway.config.door import Door, read_door
 from gateway.config.errors import ConfigError, nearest
 from gateway.config.reading import Reading, Table
 from gateway.config.sinks import Sink, read_sink
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
-TABLES = ("sources", "sinks", "retention")
+TABLES = ("sources", "sinks", "gateway", "retention")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class Config:
     path: Path
     sources: Mapping[str, Source]
     sinks: Mapping[str, Sink]
+    door: Door = field(default_factory=Door)
     retention: Retention = field(default_factory=Retention)
 
 
@@ -54,8 +56,10 @@ def load_config(path: Path, env: Mapping[str, str]) -> Config:
     sinks = [read_sink(reading, name, raw) for name, raw in raw_sinks.items()]
     sources = [read_source(reading, name, raw, sinks=raw_sinks) for name, raw in raw_sources.items()]
     retention = reading.table(RetentionTable, document.get("retention", {}), at=("retention",))
+    door = read_door(reading, document.get("gateway"))
     reading.finish()
     return Config(
+        door=door,
         path=path,
         retention=Retention(**retention.written() if retention else {}),
         sources={source.name: source for source in sources if source},

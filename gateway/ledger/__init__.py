@@ -15,6 +15,7 @@ from gateway.ledger.event import (
     new_event_id,
 )
 from gateway.ledger.ledger import Ledger, open_ledger
+from gateway.ledger.progress import Progress
 from gateway.ledger.slots import CircuitRule, Grant, Slots
 from gateway.ledger.view import CandidateView, GroupView, Stats, StepView, WorkView
 
@@ -33,6 +34,7 @@ __all__ = [
     "LedgerFull",
     "Limit",
     "NewDelivery",
+    "Progress",
     "Retention",
     "Slots",
     "Stats",

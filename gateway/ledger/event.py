@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base32: sorts as it counts
+EVENT_ID = re.compile(rf"evt_[0-7][{ALPHABET}]{{25}}")
 Lane = Literal["high", "normal", "low"]
 Outcome = Literal["accepted", "duplicate", "conflict", "limited", "full"]
 
@@ -18,6 +20,16 @@ def new_event_id(now: datetime) -> str:
     """Make `evt_` and 26 characters: 48 bits of milliseconds, then 80 random bits, so ids sort by time (a ULID)."""
     number = int(now.timestamp() * 1000) << 80 | secrets.randbits(80)
     return "evt_" + "".join(ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def received_ms(event_id: str) -> int:
+    """Give the milliseconds since 1970 that an event id begins with. Raises ValueError where it is none."""
+    if not EVENT_ID.fullmatch(event_id):
+        raise ValueError(f"expected an event id, got {len(event_id)} characters")
+    number = 0
+    for character in event_id[4:]:
+        number = number << 5 | ALPHABET.index(character)
+    return number >> 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +90,11 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """One event at the door, with the rules of its source that the admit script applies."""
+    """One event at the door, with the rules of its source that the admit script applies.
+
+    `flaw` is why no run can work it: it is then kept as a dead letter at once. `max_total` is how many events of all
+    sources may wait for their run; those of a low lane are refused first.
+    """
 
     event: Event
     nonce: str
@@ -90,7 +106,9 @@ class Admission:
     lane: Lane = "normal"
     concurrency: int = 20
     max_backlog: int = 10_000
+    max_total: int = 100_000
     timeout: timedelta = timedelta(minutes=10)
+    flaw: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

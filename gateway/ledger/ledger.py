@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +15,19 @@ from redis.exceptions import RedisError
 from gateway.ledger.errors import LedgerDown, LedgerError
 from gateway.ledger.event import Begun, Event, Retention, Sweep, Verdict, Work
 from gateway.ledger.keys import key
+from gateway.ledger.progress import make_progress
 from gateway.ledger.scripts import Scripts
 from gateway.ledger.slots import Slots, ms
 from gateway.ledger.views import Views, answer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from gateway.ledger.event import Admission, Beat, NewDelivery
+    from gateway.ledger.progress import Progress
 
 FLOOR = (6, 2)
 SCRIPT_FLAGS = (7, 0)
-HIGH_WATER = 0.9  # admission stops at this share of maxmemory, so that what was accepted can still be finished
 LEASE = timedelta(seconds=10)
 MOST_LIVES = 5
 MOST_BYTES = 8 * 1024 * 1024
@@ -54,7 +56,7 @@ class Ledger(Views):
 
     async def admit(self, batch: Sequence[Admission]) -> list[Verdict]:
         """Admit events, each independent of its neighbours; the verdicts come in the order of the batch."""
-        arguments: list[Any] = [HIGH_WATER]
+        arguments: list[Any] = [*self._keep]
         for admission in batch:
             arguments += _admission(admission)
         return [
@@ -128,6 +130,11 @@ class Ledger(Views):
         """Take a dead letter off the list; False if it is none."""
         return bool(await self.scripts("discard", work_id, self._keep[0]))
 
+    async def progress(self, marks: Mapping[str, str]) -> dict[str, Progress | None]:
+        """Tell how far those works are that changed since their mark ("" for none); None for one that is gone."""
+        answers = await self.scripts("progress", json.dumps(marks))
+        return {one.decode(): make_progress(one.decode(), answer) if answer else None for one, *answer in answers}
+
     async def pause(self, kind: str, name: str) -> bool:
         """Pause a source, pipeline or sink: what runs goes on, nothing new begins; False if it was paused."""
         return bool(await self.scripts("pause", f"{kind}:{name}", 1))
@@ -200,6 +207,8 @@ def _admission(admission: Admission) -> tuple[Any, ...]:
         event.body,
         event.traceparent[3:35],
         round(event.received_at.timestamp() * 1000),
+        admission.max_total,
+        admission.flaw,
     )
 
 

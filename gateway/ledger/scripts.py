@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SHEBANG = "#!lua"
 NAMES = (
     "acquire", "admit", "begin", "bury", "checkpoint", "discard", "finish",
-    "pause", "postpone", "release", "renew", "replay", "sweep",
+    "pause", "postpone", "progress", "release", "renew", "replay", "sweep",
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from gateway.ledger.errors import LedgerDown
+from gateway.ledger.event import received_ms
 from gateway.ledger.keys import LANES, key
 from gateway.ledger.view import CandidateView, GroupView, Stats, WorkView, make_steps, make_view
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 PAGE = 100
 MOST_PAGES = 100
+PAGE_READS = 10
 
 
 class Views:
@@ -55,6 +57,27 @@ class Views:
     ) -> list[WorkView]:
         """List events, newest first, in brief; `before` is the last id of the page before."""
         return await self._list("index", source=source, state=state, limit=limit, before=before)
+
+    async def page(
+        self, *, source: str | None = None, state: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> tuple[list[WorkView], str | None]:
+        """List events, newest first, in brief, and give the cursor of the next page; None after the last.
+
+        A cursor is the id of an event, which may be gone by now. A filter that little passes can give short pages, even
+        empty ones: at most 1,000 events are looked at.
+        """
+        found, last = list[WorkView](), cursor
+        for _ in range(PAGE_READS):
+            ids = await self._older(last)
+            for view in await self._briefs(ids):
+                if view and source in {None, view.source} and state in {None, view.state}:
+                    found.append(view)
+                if len(found) == limit:
+                    return found, found[-1].id
+            if len(ids) < PAGE:
+                return found, None
+            last = ids[-1]
+        return found, last
 
     async def dead(self, *, source: str | None = None, limit: int = 50, before: str | None = None) -> list[WorkView]:
         """List dead letters, last buried first, in brief."""
@@ -142,6 +165,17 @@ class Views:
             if len(found) >= limit or len(ids) < PAGE:
                 break
         return found[:limit]
+
+    async def _older(self, cursor: str | None) -> list[str]:
+        """Give a page of ids that come after the cursor in the list of events, whether it is still in it or not."""
+        if cursor is None:
+            return [one.decode() for one in await answer(self.redis.zrevrange(key("index"), 0, PAGE - 1))]
+        rank = await answer(self.redis.zrevrank(key("index"), cursor))
+        if rank is not None:
+            return [one.decode() for one in await answer(self.redis.zrevrange(key("index"), rank + 1, rank + PAGE))]
+        received = received_ms(cursor) - 1  # of those received in the same millisecond some are then left out
+        older = self.redis.zrevrangebyscore(key("index"), received, "-inf", start=0, num=PAGE)
+        return [one.decode() for one in await answer(older)]
 
     async def _briefs(self, ids: Sequence[str]) -> list[WorkView | None]:
         names = ("kind", "run", "source", "pipeline", "sink", "state", "received", "at", "attempts", "lives",

@@ -1,19 +1,33 @@
 #!lua
 -- Admits a batch: per event, dedupe, then memory and backlog, then rate, then everything is written.
 -- KEYS  1 any key of ours, for a cluster to route by
--- ARGV  1 memory high-water (a share of maxmemory), then 19 per event: id, source, pipeline, lane, cap, max backlog,
---       run timeout ms, dedupe key or '', its TTL ms, '1' if the id is an idempotency key, body digest, nonce key,
---       its TTL ms, GCRA interval µs or '0', burst, record, body, trace id, received ms
+-- ARGV  1 keep ms, 2 keep dead ms, then 21 per event: id, source, pipeline, lane, cap, max backlog, run timeout ms,
+--       dedupe key or '', its TTL ms, '1' if the id is an idempotency key, body digest, nonce key, its TTL ms, GCRA
+--       interval µs or '0', burst, record, body, trace id, received ms, max backlog of all sources, '' or why no run
+--       can work it: then it is a dead letter at once
 -- Returns  per event { outcome, event id, state, retry after µs, remaining }
 
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
 local now = math.floor(now_us / 1000)
 
-local function brim()
+-- By lane, the shares of maxmemory and of the common backlog at which admission stops: what was accepted must still be
+-- finished, and what matters least is refused first.
+local MEMORY = { low = 0.80, normal = 0.85, high = 0.90 }
+local BACKLOG = { low = 0.80, normal = 0.90, high = 1.00 }
+
+local function used()
   local memory = redis.call('INFO', 'memory')
   local most = tonumber(string.match(memory, '\nmaxmemory:(%d+)'))
-  return most > 0 and tonumber(string.match(memory, 'used_memory:(%d+)')) > most * tonumber(ARGV[1])
+  return most > 0 and tonumber(string.match(memory, 'used_memory:(%d+)')) / most or 0
+end
+
+local function waiting()
+  local total = 0
+  for _, group in ipairs(redis.call('SMEMBERS', K.groups)) do
+    if string.sub(group, 1, 7) == 'source:' then total = total + redis.call('LLEN', K.backlog .. group) end
+  end
+  return total
 end
 
 local function known(key, digest)
@@ -31,7 +45,11 @@ local function conform(source, interval, burst)
   return arrival, 0, math.floor(-early / interval)
 end
 
-local full = brim()
+local memory, total = used(), waiting()
+
+local function full(lane, backlog, most, most_total)
+  return memory > MEMORY[lane] or backlog >= most or total >= most_total * BACKLOG[lane]
+end
 
 local function admit(a)
   local id, source, pipeline, lane, cap = a[1], a[2], a[3], a[4], a[5]
@@ -51,7 +69,8 @@ local function admit(a)
     count('duplicate')
     return { 'duplicate', first, redis.call('HGET', K.work .. first, 'state') or 'finished', 0, 0 }
   end
-  if full or redis.call('LLEN', K.backlog .. group) >= tonumber(a[6]) then
+  local backlog = redis.call('LLEN', K.backlog .. group)
+  if full(lane, backlog, tonumber(a[6]), tonumber(a[20])) then
     count('full')
     return { 'full', '', '', 1000000, 0 }
   end
@@ -73,13 +92,19 @@ local function admit(a)
     'timeout', a[7], 'trace', a[18], 'received', a[19], 'size', #a[17])
   redis.call('ZADD', K.index, a[19], id)
   register(group, cap, lane, pipeline)
-  queue(id, group, now)
   count('accepted')
+  if a[21] ~= '' then
+    redis.call('HSET', K.work .. id, 'attempts', 0, 'lives', 0, 'reason', a[21], 'class', 'permanent')
+    close(id, 'dead', now, ARGV[1], ARGV[2])
+    return { 'accepted', id, 'dead', 0, remaining }
+  end
+  queue(id, group, now)
+  total = total + redis.call('LLEN', K.backlog .. group) - backlog
   return { 'accepted', id, 'queued', 0, remaining }
 end
 
 local verdicts = {}
-for at = 2, #ARGV, 19 do
-  verdicts[#verdicts + 1] = admit({ unpack(ARGV, at, at + 18) })
+for at = 3, #ARGV, 21 do
+  verdicts[#verdicts + 1] = admit({ unpack(ARGV, at, at + 20) })
 end
 return verdicts

@@ -27,6 +27,12 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Served]]:
 
 
 @pytest.fixture
-def gateway(start: Callable[..., Served], redis_url: str) -> Served:
+def http() -> str:
+    """The HTTP parser of `gateway`; a module that is about the wire is run for each of `served.PARSERS`."""
+    return "httptools"
+
+
+@pytest.fixture
+def gateway(start: Callable[..., Served], redis_url: str, http: str) -> Served:
     """A gateway over the session's Redis, with the sources of `served.CONFIG`."""
-    return start(redis_url)
+    return start(redis_url, http=http)

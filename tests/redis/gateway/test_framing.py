@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from served import BODY, RAW_KEYS, free_id, read_answer, request_bytes, signed_headers, standard_mac
+from served import BODY, PARSERS, RAW_KEYS, free_id, read_answer, request_bytes, signed_headers, standard_mac
 
 LIMIT = 256 * 1024
+pytestmark = pytest.mark.parametrize("http", PARSERS)
 
 
 def sized(length):
@@ -115,12 +116,13 @@ def test_requests_on_one_connection_are_answered_in_turn(gateway):
 
 
 @pytest.mark.parametrize("name", ["content-type", "host", "webhook-id", "webhook-timestamp", "webhook-signature"])
-def test_a_header_that_decides_must_not_be_repeated(gateway, name):
-    headers = {"host": "gw"} | signed_headers()
-    again = f"{name}: {headers[name]}\r\n".encode()
+def test_a_header_that_decides_must_not_be_repeated(gateway, http, name):
+    headers = signed_headers()
+    again = f"{name}: {({'host': 'gw'} | headers)[name]}\r\n".encode()
     first, rest = request_bytes("/hooks/demo", headers | {"content-length": str(len(BODY))}, BODY).split(b"\r\n", 1)
     refused = gateway.send(first + b"\r\n" + again + rest)
-    assert (refused.status, refused.code) == (400, "header_repeated")
+    code = None if (http, name) == ("h11", "host") else "header_repeated"  # h11 refuses that one itself
+    assert (refused.status, refused.code) == (400, code)
 
 
 @pytest.mark.parametrize(

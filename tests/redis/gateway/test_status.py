@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from served import SIGNING_KEY, signed_headers
-
-from gateway.access import sign_link
-
-TOKEN = "hm_0123456789abcdef"
-
-
-def put_token(gateway, *, scopes=("read",), expires=None):
-    digest = hashlib.sha256(TOKEN.encode()).hexdigest()
-    gateway.ledger(lambda ledger: ledger.put_token(digest, name="t", scopes=scopes, expires=expires))
-
-
-def link(event_id, *, valid=60, key=SIGNING_KEY):
-    expires = int(time.time()) + valid
-    return f"/events/{event_id}?expires={expires}&signature={sign_link(key.encode(), event_id, expires)}"
+from served import TOKEN, link, put_token, signed_headers
 
 
 @pytest.fixture

@@ -168,3 +168,66 @@ async def test_every_key_of_an_accepted_event_has_a_ttl_or_a_reason(ledger, admi
     reasons = ("event", "work", "lane", "group", "groups", "active", "due", "index", "counts")
     assert all(any(name.decode().startswith(KEYS[kind]) for kind in reasons) for name in lasting)
     assert await ledger.redis.ttl(key("rate", "blog")) > 0
+
+
+async def test_a_flawed_event_is_a_dead_letter_at_once_and_can_be_replayed(ledger, admission):
+    one = admission(flaw="json_invalid", body=b"{broken")
+    (verdict,) = await ledger.admit([one])
+    assert (verdict.outcome, verdict.event_id, verdict.state) == ("accepted", one.event.id, "dead")
+    (letter,) = await ledger.dead()
+    assert (letter.id, letter.reason, letter.error_class, letter.attempts) == (
+        one.event.id, "json_invalid", "permanent", 0,
+    )  # fmt: skip
+    assert await ledger.redis.llen(key("lane", "normal")) == 0
+    assert await ledger.redis.zcard(key("due")) == 0
+    for kind in ("event", "work"):
+        assert 29 * 86400 < await ledger.redis.ttl(key(kind, one.event.id)) <= 30 * 86400
+    counts = (await ledger.stats()).counts
+    assert (counts["accepted"], counts["dead"]) == (1, 1)
+    assert await ledger.replay(one.event.id) == "queued"
+    assert (await ledger.begin(one.event.id, fence="f")).work.event == one.event
+    assert await ledger.redis.ttl(key("event", one.event.id)) == -1
+
+
+async def test_a_flawed_event_holds_no_place_of_its_source(ledger, admission):
+    await ledger.admit([admission(flaw="json_invalid", concurrency=1) for _ in range(3)])
+    (verdict,) = await ledger.admit([admission(concurrency=1)])
+    assert await ledger.redis.lrange(key("lane", "normal"), 0, -1) == [verdict.event_id.encode()]
+
+
+async def test_a_flawed_event_is_remembered_and_limited_like_any_other(ledger, admission):
+    limit = Limit(count=1, period=MINUTE, burst=1)
+    batch = [admission(flaw="json_invalid", limit=limit, dedupe_id=name) for name in ("1", "1", "2")]
+    verdicts = await ledger.admit(batch)
+    assert [verdict.outcome for verdict in verdicts] == ["accepted", "duplicate", "limited"]
+    assert verdicts[1].state == "dead"
+
+
+async def test_a_common_backlog_that_fills_up_refuses_low_first_and_high_last(ledger, admission):
+    def one(lane):
+        return admission(source=f"source-{lane}", lane=lane, concurrency=1, max_total=10)
+
+    await ledger.admit([admission(source="other", concurrency=1) for _ in range(8)])  # seven of them wait
+    outcomes = {}
+    for lane in ("low", "normal", "high"):
+        outcomes[lane] = [verdict.outcome for verdict in await ledger.admit([one(lane) for _ in range(4)])]
+    assert outcomes == {
+        "low": ["accepted", "accepted", "full", "full"],  # the first of a source is worked, and does not wait
+        "normal": ["accepted", "accepted", "full", "full"],
+        "high": ["accepted", "accepted", "full", "full"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("share", "taken"), [(0.78, {"low", "normal", "high"}), (0.83, {"normal", "high"}), (0.88, {"high"}), (0.93, set())]
+)
+async def test_memory_that_runs_short_refuses_low_first_and_high_last(ledger, admission, share, taken):
+    await ledger.admit([admission()])
+    used = (await ledger.redis.info("memory"))["used_memory"]
+    await ledger.redis.config_set("maxmemory", int(used / share))
+    try:
+        verdicts = await ledger.admit([admission(lane=lane, source=lane) for lane in ("low", "normal", "high")])
+    finally:
+        await ledger.redis.config_set("maxmemory", 0)
+    accepted = {lane for lane, one in zip(("low", "normal", "high"), verdicts, strict=True) if one.outcome != "full"}
+    assert accepted == taken

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import RetryPolicy, load_config, load_models
+from gateway.config import Door, RetryPolicy, load_config, load_models
+from gateway.config.door import DoorTable
 from gateway.config.models import AliasTable, CandidateTable, CircuitTable, OursTable
 from gateway.config.schemes import SchemeTable
 from gateway.config.sinks import FileTable, HeaderTable, WebhookTable
@@ -50,6 +51,7 @@ def test_what_the_example_only_mentions_are_the_defaults(uncommented):
     assert blog.limit == Limit(count=600, period=blog.limit.period, burst=600)
     assert replace(blog, limit=None) == replace(plain, tolerance=scheme.tolerance, dedupe_by=scheme.dedupe)
     assert blog.retry == RetryPolicy()
+    assert config.door == Door()
     n8n, results = config.sinks["n8n"], config.sinks["results"]
     assert (n8n.timeout, n8n.concurrency, n8n.retry) == (results.timeout, results.concurrency, results.retry)
     assert config.sources["shop"].scheme.header == "X-Shop-Signature"
@@ -63,7 +65,7 @@ def test_what_the_models_only_mention_can_be_used(uncommented):
 
 
 @pytest.mark.parametrize(
-    "table", [SourceTable, DedupeTable, RetryTable, SchemeTable, WebhookTable, FileTable, HeaderTable]
+    "table", [DoorTable, SourceTable, DedupeTable, RetryTable, SchemeTable, WebhookTable, FileTable, HeaderTable]
 )
 def test_every_key_stands_in_the_example(table):
     text = (ROOT / "hookmill.toml").read_text(encoding="utf-8")
