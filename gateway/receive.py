@@ -57,8 +57,7 @@ async def receive(request: Request) -> Response:
     gate: Gate = request.state.gate
     received_at = gate.clock()
     known = find_source(request, gate)
-    check_address(request, gate, source=known)
-    if question := asked(request, known, now=received_at):
+    if question := knock(request, gate, source=known, now=received_at):
         return answer(question)
     body = await read_body(request, gate, source=known)
     check_load(gate, source=known)
@@ -74,16 +73,15 @@ async def receive(request: Request) -> Response:
 async def greet(request: Request) -> Response:
     """Answer the question by which a provider makes sure of its receiver; any other GET is not allowed."""
     gate: Gate = request.state.gate
-    source = find_source(request, gate)
-    check_address(request, gate, source=source)
-    question = asked(request, source, now=gate.clock())
+    question = knock(request, gate, source=find_source(request, gate), now=gate.clock())
     if question is None:
         raise HTTPException(405, headers={"Allow": "POST"})
     return answer(question)
 
 
-def asked(request: Request, source: Source | None, *, now: datetime) -> Challenge | None:
-    """Give the answer to a question that nobody signs; None if this is none, or the source is unknown."""
+def knock(request: Request, gate: Gate, *, source: Source | None, now: datetime) -> Challenge | None:
+    """Charge the address, and give the answer to a question that nobody signs; None if this is none."""
+    check_address(request, gate, source=source)
     if source is None:
         return None
     return handshake(

@@ -51,7 +51,8 @@ def filled(case, *, lines=None, body=None, event_id=None, shift=0):
     body = body if body is not None else base64.b64decode(case["body_b64"]) if "body_b64" in case else BODY
     event_id, now = event_id or free_id(), int(time.time())
     words = {
-        "{{TS}}": str(now + shift), "{{TS-301}}": str(now - 301), "{{TS+301}}": str(now + 301), "{{ID}}": event_id,
+        "{{TS}}": str(now + shift), "{{TS-301}}": str(now - 301), "{{ID}}": event_id,
+        "{{TS+301}}": str(now + 303),  # it is judged up to two seconds later than it is made, and must be too far then
         "{{A*20000}}": "A" * 20_000, "{{100 x 'v1,AAAA...='}}": " ".join(["v1," + "A" * 43 + "="] * 100),
     }  # fmt: skip
     made = [(name, words.get(value, value)) for name, value in (lines or lines_of(case))]
