@@ -80,8 +80,13 @@ class Owner:
         draining = asyncio.ensure_future(self._draining.wait())
         endings: set[asyncio.Future[Any]] = {working, holding.lost, draining}
         time_left = holding.work.time_left.total_seconds()
-        await asyncio.wait(endings, timeout=time_left, return_when=asyncio.FIRST_COMPLETED)
-        draining.cancel()
+        try:
+            await asyncio.wait(endings, timeout=time_left, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            await cancel(working)
+            raise
+        finally:
+            draining.cancel()
         if working.done():
             return working.result()
         await cancel(working)
