@@ -45,6 +45,7 @@ class Admitter:
         self._most_waiting_bytes = most_waiting_bytes
         self._waiting: deque[Waiting] = deque()
         self._waiting_bytes = 0
+        self._ends: deque[tuple[float, asyncio.Future[Verdict]]] = deque()
         self._flight: asyncio.Task[None] | None = None
         self._pending = 0
 
@@ -63,17 +64,16 @@ class Admitter:
         crowded = self._waiting and self._waiting_bytes + size > self._most_waiting_bytes
         if crowded or len(self._waiting) >= self._most_waiting:
             raise Overloaded(retry_after=1)
-        verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        verdict: asyncio.Future[Verdict] = loop.create_future()
         self._waiting.append((admission, verdict))
         self._waiting_bytes += size
         if self._flight is None:
             self._flight = asyncio.create_task(self._fly())
         self._pending += 1
+        self._await(verdict, until=loop.time() + self._deadline)
         try:
-            async with asyncio.timeout(self._deadline):
-                return await verdict
-        except TimeoutError:
-            raise LedgerUnavailable(retry_after=1) from None
+            return await verdict
         finally:
             self._pending -= 1
 
@@ -81,6 +81,21 @@ class Admitter:
         """Wait for what is in flight."""
         if self._flight is not None:
             await self._flight
+
+    def _await(self, verdict: asyncio.Future[Verdict], *, until: float) -> None:
+        """See to it that the caller hears something in time: one timer, that of whoever waits for longest."""
+        self._ends.append((until, verdict))
+        if len(self._ends) == 1:
+            asyncio.get_running_loop().call_at(until, self._give_up)
+
+    def _give_up(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._ends and (self._ends[0][1].done() or self._ends[0][0] <= loop.time()):
+            _, verdict = self._ends.popleft()
+            if not verdict.done():
+                verdict.set_exception(LedgerUnavailable(retry_after=1))
+        if self._ends:
+            loop.call_at(self._ends[0][0], self._give_up)
 
     async def _fly(self) -> None:
         try:

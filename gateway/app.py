@@ -17,20 +17,22 @@ from starlette.routing import Route
 from gateway.access import Access
 from gateway.address import Addresses
 from gateway.admit import Admitter
-from gateway.body import Hygiene, Room
+from gateway.body import Room
 from gateway.config import ConfigError, load_config
 from gateway.gate import Clock, Gate, Present
+from gateway.hooks import Hooks
 from gateway.ledger import open_ledger
 from gateway.openapi import show_openapi
 from gateway.problem import Problems, pass_on
-from gateway.receive import greet, receive
+from gateway.receive import HOOKS
 from gateway.settings import read_settings
 from gateway.status import list_events, live, ready, show_event, stream_event
 from gateway.streams import Streams
-from gateway.watch import Watch
 from otel.log import log_records
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
     from gateway.config import Config
     from gateway.ledger import Ledger
     from gateway.settings import Settings
@@ -45,12 +47,27 @@ class State(TypedDict):
     gate: Gate
 
 
+class App:
+    """The application: what providers call goes straight to the hooks, everything else by Starlette's routes."""
+
+    def __init__(self, *, present: Present, hooks: ASGIApp, routes: ASGIApp) -> None:
+        """Take what may change while it runs, and its two halves; the lifespan is that of the routes."""
+        self.present = present
+        self._hooks = hooks
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request, or the lifespan, on."""
+        is_hook = scope["type"] == "http" and scope["path"].startswith(HOOKS)
+        await (self._hooks if is_hook else self._routes)(scope, receive, send)
+
+
 def utc_now() -> datetime:
     """Give the present moment: the clock that signatures are judged by."""
     return datetime.now(UTC)
 
 
-def create_app() -> Starlette:
+def create_app() -> App:
     """Build the application from the environment; raises ConfigError with one clear line."""
     settings = read_settings(os.environ)
     config = load_config(settings.config, os.environ)
@@ -66,14 +83,12 @@ def build_app(
     ledger_factory: LedgerFactory,
     listeners: tuple[Listener, ...] = (),
     clock: Clock = utc_now,
-) -> Starlette:
+) -> App:
     """Build the application of these parts; the lifespan opens the ledger and closes it."""
     check_links(config, settings)
     present = Present(config)
-    app = Starlette(
+    routes = Starlette(
         routes=[
-            Route("/hooks/{source}", receive, methods=["POST"]),
-            Route("/hooks/{source}", greet, methods=["GET"]),
             Route("/events", list_events, methods=["GET"]),
             Route("/events/{event_id}", show_event, methods=["GET"]),
             Route("/events/{event_id}/stream", stream_event, methods=["GET"]),
@@ -81,13 +96,12 @@ def build_app(
             Route("/ready", ready, methods=["GET"]),
             Route("/openapi.json", show_openapi, methods=["GET"]),
         ],
-        middleware=[Middleware(Watch, listeners=listeners), Middleware(Problems), Middleware(Hygiene)],
+        middleware=[Middleware(Problems)],
         exception_handlers={HTTPException: pass_on},
         lifespan=partial(lifespan, present=present, settings=settings, ledger_factory=ledger_factory, clock=clock),
     )
-    app.router.redirect_slashes = False
-    app.state.present = present
-    return app
+    routes.router.redirect_slashes = False
+    return App(present=present, hooks=Hooks(listeners), routes=routes)
 
 
 def check_links(config: Config, settings: Settings) -> None:

@@ -17,11 +17,10 @@ from gateway.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import timedelta
 
-    from starlette.requests import Request
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import Receive
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -30,6 +29,8 @@ MOST_HEADER_LINES = 100
 LINE_EXTRA = 4  # the colon, the space and the line's end
 LONGEST_LENGTH = 15  # digits of a Content-Length worth reading
 MOST_ROOM = 256 * 1024 * 1024
+FRAMING = frozenset({b"content-length", b"transfer-encoding", b"content-encoding"})
+WHOLE = "hookmill.whole"  # in the scope of a request that had arrived to its end when the application was called
 ONCE = frozenset({b"host", b"content-type", b"authorization"})
 
 
@@ -40,39 +41,28 @@ def values(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
 
 def text(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
     """Give the value of the first header line of that (lower-case) name, stripped; empty if there is none."""
-    return next((value for key, value in headers if key == name), b"").decode("latin-1").strip()
+    for key, value in headers:
+        if key == name:
+            return value.decode("latin-1").strip()
+    return ""
 
 
-def check_headers(headers: Headers) -> None:
+def check_headers(headers: Sequence[tuple[bytes, bytes]]) -> None:
     """Refuse header blocks that are too large, frame the body ambiguously, encode it, or repeat what may stand once."""
-    size = sum(len(name) + len(value) + LINE_EXTRA for name, value in headers)
+    size = sum([len(name) + len(value) + LINE_EXTRA for name, value in headers])
     if size > MOST_HEADER_BYTES or len(headers) > MOST_HEADER_LINES:
         raise HeadersTooLarge
-    lengths, codings = values(headers, b"content-length"), values(headers, b"transfer-encoding")
+    framing = [(name, value) for name, value in headers if name in FRAMING]
+    lengths, codings = values(framing, b"content-length"), values(framing, b"transfer-encoding")
     if len(lengths) > 1 or (lengths and codings) or not all(one.isdigit() for one in lengths):
         raise AmbiguousLength
     if codings and [one.strip().lower() for one in codings] != [b"chunked"]:
         raise TransferEncodingUnsupported
-    if any(one.strip().lower() not in {b"", b"identity"} for one in values(headers, b"content-encoding")):
+    if any(one.strip().lower() not in {b"", b"identity"} for one in values(framing, b"content-encoding")):
         raise ContentEncodingUnsupported
     names = [name for name, _ in headers if name in ONCE]
     if len(names) > len(set(names)):
         raise HeaderRepeated
-
-
-class Hygiene:
-    """ASGI middleware: checks the headers and keeps them as they are now, so that no trailer can join them later."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        """Take the application."""
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or raise a Rejection."""
-        if scope["type"] == "http":
-            scope["headers"] = tuple(scope["headers"])
-            check_headers(scope["headers"])
-        await self.app(scope, receive, send)
 
 
 class Room:
@@ -94,27 +84,29 @@ class Room:
         self.used -= size
 
 
-async def read_body(request: Request, *, most: int, within: timedelta, room: Room) -> bytes:
-    """Read the raw body.
+async def read_body(incoming: Receive, headers: Headers, *, most: int, within: timedelta | None, room: Room) -> bytes:
+    """Read the raw body; `within` None is for one that has arrived already.
 
     Raises ContentTooLarge beyond `most` bytes (before reading, where the length is declared), BodyTimeout where it does
     not end in time or the sender hangs up, Overloaded where the bodies in progress fill the room.
     """
-    declared = text(request.scope["headers"], b"content-length")
+    declared = text(headers, b"content-length")
     if len(declared) > LONGEST_LENGTH or int(declared or 0) > most:
         raise ContentTooLarge
     try:
+        if within is None:
+            return await _collect(incoming, most=most, room=room)
         async with asyncio.timeout(within.total_seconds()):
-            return await _collect(request.receive, most=most, room=room)
+            return await _collect(incoming, most=most, room=room)
     except TimeoutError:
         raise BodyTimeout from None
 
 
-async def _collect(receive: Receive, *, most: int, room: Room) -> bytes:
+async def _collect(incoming: Receive, *, most: int, room: Room) -> bytes:
     parts, size, more = list[bytes](), 0, True
     try:
         while more:
-            message = await receive()
+            message = await incoming()
             if message["type"] == "http.disconnect":
                 raise BodyTimeout
             part, more = message.get("body", b""), message.get("more_body", False)

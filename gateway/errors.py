@@ -55,6 +55,11 @@ class MethodNotAllowed(Rejection):
 
     code, status = "method_not_allowed", 405
 
+    def __init__(self, *, allow: str = "POST") -> None:
+        """Take what it does take."""
+        super().__init__()
+        self.allow = allow
+
 
 class NotFound(Rejection):
     """There is nothing at this path."""

@@ -3,31 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gateway.ledger import Rules
+from gateway.verify import read_keys
+
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Mapping
+    from datetime import datetime, timedelta
 
     from gateway.access import Access
     from gateway.address import Addresses
     from gateway.admit import Admitter
     from gateway.body import Room
-    from gateway.config import Config
+    from gateway.config import Config, Door, Source
     from gateway.ledger import Ledger
     from gateway.streams import Streams
+    from gateway.verify import Key
 
 Clock = Callable[[], "datetime"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entrance:
+    """A source, with all that is the same for each of its requests worked out once."""
+
+    source: Source
+    keys: tuple[Key, ...] = field(repr=False)
+    rules: Rules
+    tolerance: timedelta
+
+    @classmethod
+    def build(cls, source: Source, door: Door) -> Entrance:
+        """Make the entrance of a source whose secrets the configuration has found good."""
+        tolerance = source.scheme.tolerance if source.tolerance is None else source.tolerance
+        rules = Rules(
+            source=source.name,
+            pipeline=source.pipeline,
+            lane=source.priority,
+            concurrency=source.concurrency,
+            max_backlog=source.max_backlog,
+            max_total=door.max_backlog,
+            timeout=source.timeout,
+            dedupe_ttl=source.dedupe_ttl,
+            idempotent=source.idempotent,
+            nonce_ttl=2 * tolerance if source.scheme.covers_time else source.replay,
+            limit=source.limit,
+        )
+        return cls(source=source, keys=tuple(read_keys(source.scheme, source.keys)), rules=rules, tolerance=tolerance)
 
 
 class Present:
     """What may change while the gateway runs: its configuration, and whether it is about to stop."""
 
+    config: Config
+    entrances: Mapping[str, Entrance]
+
     def __init__(self, config: Config) -> None:
-        """Take the configuration to begin with; requests that arrive later see the one that is here then."""
-        self.config = config
+        """Take the configuration to begin with."""
+        self.use(config)
         self.leaving = False
         self.on_stop: list[Callable[[], None]] = []
+
+    def use(self, config: Config) -> None:
+        """Put a configuration into use, for every request that arrives from here on."""
+        self.config = config
+        self.entrances = {name: Entrance.build(source, config.door) for name, source in config.sources.items()}
 
     def stop(self) -> None:
         """Tell whoever wants to know that no more connections are taken."""

@@ -125,6 +125,7 @@ def _list() -> Document:
         "parameters": [
             _in_query("source", SOURCE),
             _in_query("state", {"type": "string", "enum": list(STATES)}),
+            _in_query("repeated", {"type": "string", "enum": ["true", "false"]}),
             _in_query("limit", limit),
             _in_query("cursor", cursor),
         ],

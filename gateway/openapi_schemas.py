@@ -49,6 +49,8 @@ BRIEF: Schema = {
     "owner": TEXT,
     "trace_id": TEXT,
     "size": COUNT,
+    "repeats": COUNT,
+    "repeated_at": nullable("string", format="date-time"),
     "steps_total": COUNT,
 }
 STEP: Schema = {

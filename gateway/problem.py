@@ -7,11 +7,11 @@ import logging
 import math
 import traceback
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
 
+from gateway.body import check_headers
 from gateway.budget import budget_headers
 from gateway.errors import (
     AmbiguousLength,
@@ -27,14 +27,19 @@ from gateway.errors import (
     Unauthorized,
 )
 from gateway.ledger import LedgerError
+from gateway.reply import Reply, header_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.requests import Request
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from gateway.config import Source
+
 log = logging.getLogger("hookmill.gateway")
+PROBLEM = "application/problem+json"
 GUARD = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 # After these the rest of the request is not worth reading, or cannot be told from the next one.
 CLOSING = (AmbiguousLength, BodyTimeout, HeadersTooLarge, ContentTooLarge, TransferEncodingUnsupported)
@@ -46,8 +51,8 @@ class InternalError(Rejection):
     code, status = "internal_error", 500
 
 
-def render(rejection: Rejection, *, headers: Mapping[str, str]) -> Response:
-    """Make the response to a refusal: the same bytes for the same refusal, whoever asked."""
+def render(rejection: Rejection, *, headers: Mapping[str, str]) -> Reply:
+    """Make the answer to a refusal: the same bytes for the same refusal, whoever asked."""
     status = rejection.status
     content = {
         "type": "about:blank",
@@ -56,15 +61,23 @@ def render(rejection: Rejection, *, headers: Mapping[str, str]) -> Response:
         "code": rejection.code,
         "detail": rejection.detail,
     }
-    return Response(json.dumps(content), status, {**GUARD, **headers}, media_type="application/problem+json")
+    body = json.dumps(content).encode()
+    return Reply(status=status, headers=header_lines(body, PROBLEM, {**GUARD, **headers}), body=body)
+
+
+def refuse(rejection: Rejection, *, source: Source | None = None) -> Reply:
+    """Make the answer with the headers that go with the refusal: Retry-After, RateLimit, Allow and so on."""
+    return render(rejection, headers=extra_headers(rejection, source=source))
 
 
 def refusal(error: Exception) -> Rejection:
     """Give the Rejection for whatever was raised; an unexpected error is logged by its type and place only."""
     if isinstance(error, Rejection):
         return error
-    if isinstance(error, HTTPException):  # what Starlette's router raises
-        return {404: NotFound, 405: MethodNotAllowed}.get(error.status_code, InternalError)()
+    if isinstance(error, HTTPException) and error.status_code == 405:  # Starlette's router: a GET is all it takes
+        return MethodNotAllowed(allow=(error.headers or {}).get("Allow", ""))
+    if isinstance(error, HTTPException) and error.status_code == 404:
+        return NotFound()
     if isinstance(error, LedgerError):
         return LedgerUnavailable(retry_after=1)
     place = traceback.extract_tb(error.__traceback__)[-1]
@@ -72,13 +85,15 @@ def refusal(error: Exception) -> Rejection:
     return InternalError()
 
 
-def extra_headers(rejection: Rejection, *, error: Exception, state: Mapping[str, Any]) -> dict[str, str]:
-    """Give the headers that go with a refusal: Retry-After, RateLimit, Allow, WWW-Authenticate, Connection."""
-    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+def extra_headers(rejection: Rejection, *, source: Source | None) -> dict[str, str]:
+    """Give the headers that go with a refusal; `source` is the one that a webhook was for, if it was known."""
+    headers = dict[str, str]()
     if rejection.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(rejection.retry_after)))
-    if isinstance(rejection, RateLimited) and (source := state.get("source")):
+    if isinstance(rejection, RateLimited) and source:
         headers |= budget_headers(source, remaining=0, retry_after=rejection.retry_after or 0)
+    if isinstance(rejection, MethodNotAllowed):
+        headers["Allow"] = rejection.allow
     if isinstance(rejection, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(rejection, CLOSING):
@@ -92,7 +107,7 @@ async def pass_on(_: Request, error: Exception) -> Response:
 
 
 class Problems:
-    """ASGI middleware: the one place where anything raised becomes a response; leaves the Rejection in the state."""
+    """ASGI middleware of all but the hooks: checks the headers, and renders whatever is raised."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Take the application."""
@@ -108,11 +123,10 @@ class Problems:
             await send(message)
 
         try:
+            if scope["type"] == "http":
+                check_headers(scope["headers"])
             await self.app(scope, receive, sending)
-        except Exception as error:  # noqa: BLE001 - whatever it is, a sender sees no more than a code
-            rejection = refusal(error)
-            state = scope.setdefault("state", {})
-            state["rejection"] = rejection
+        except Exception as error:  # noqa: BLE001 - whatever it is, a client sees no more than a code
+            reply = refuse(refusal(error))
             if not begun:
-                response = render(rejection, headers=extra_headers(rejection, error=error, state=state))
-                await response(scope, receive, send)
+                await reply(scope, receive, send)

@@ -1,17 +1,19 @@
-"""The way of a webhook: find its source, read, verify, admit, answer."""
+"""The way of a webhook: read, verify, admit, answer."""
 
 from __future__ import annotations
 
 import re
 import secrets
+from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from pydantic_core import to_json
+from starlette.requests import Request
 
 from gateway.address import scheme_of
-from gateway.body import Headers, text
+from gateway.body import WHOLE, text
 from gateway.body import read_body as read
 from gateway.budget import budget_headers
 from gateway.errors import (
@@ -22,24 +24,29 @@ from gateway.errors import (
     JsonNumberRange,
     JsonTooDeep,
     MediaTypeUnsupported,
+    MethodNotAllowed,
     NotFound,
     Overloaded,
     RateLimited,
 )
 from gateway.ledger import Admission, Event, new_event_id
+from gateway.reply import Reply, header_lines
 from gateway.verify import handshake, request_url, verify, verify_dummy
 from gateway.verify.strict_json import check as check_json
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from starlette.requests import Request
+    from starlette.types import Receive, Scope
 
+    from gateway.body import Headers
     from gateway.config import Source
-    from gateway.gate import Gate
+    from gateway.gate import Entrance, Gate
     from gateway.ledger import Verdict
     from gateway.verify import Challenge, Scheme, Verified
 
+HOOKS = "/hooks/"
+JSON = "application/json"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 LINK_VALID = timedelta(hours=24)
 STRANGER_BODY = 256 * 1024  # what an unknown source may send before it is told what a wrong key is told
@@ -52,97 +59,121 @@ KEPT = re.compile(  # what a pipeline may want to know of the delivery; never wh
 PROOF = re.compile(r"signature|hmac|token|secret|auth|cookie|key$|sha\d")
 
 
-async def receive(request: Request) -> Response:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A request for a source, and where it arrived; no entrance where no such source is configured."""
+
+    gate: Gate
+    entrance: Entrance | None
+    scope: Scope = field(repr=False)
+    headers: Headers = field(repr=False)
+    incoming: Receive = field(repr=False)
+
+
+async def receive(arrival: Arrival) -> Reply:
     """Take one webhook; whatever is wrong with it leaves as a Rejection."""
-    gate: Gate = request.state.gate
+    gate = arrival.gate
     received_at = gate.clock()
-    known = find_source(request, gate)
-    if question := knock(request, gate, source=known, now=received_at):
+    if question := knock(arrival, now=received_at):
         return answer(question)
-    body = await read_body(request, gate, source=known)
-    check_load(gate, source=known)
-    source, verified = authenticate(request, known, body=body, now=received_at)
+    body = await read_body(arrival)
+    check_load(arrival)
+    entrance, verified = authenticate(arrival, body=body, now=received_at)
     if verified.challenge:
         return answer(verified.challenge)
-    flaw = find_flaw(source, request.scope["headers"], body=body)
-    event = make_event(request, source, body=body, verified=verified, received_at=received_at)
-    verdict = await gate.admitter.admit(make_admission(gate, source, event=event, verified=verified, flaw=flaw))
-    return respond(request, gate, source=source, event=event, verdict=verdict)
+    flaw = find_flaw(entrance.source, arrival.headers, body=body)
+    event = make_event(entrance.source, arrival.headers, body=body, verified=verified, received_at=received_at)
+    admission = Admission(
+        event=event, rules=entrance.rules, nonce=verified.nonce, dedupe_id=verified.dedupe_id, flaw=flaw
+    )
+    return respond(arrival, entrance.source, event=event, verdict=await gate.admitter.admit(admission))
 
 
-async def greet(request: Request) -> Response:
+async def refuse_method(_: Arrival) -> Reply:
+    """Refuse every other method."""
+    raise MethodNotAllowed
+
+
+async def greet(arrival: Arrival) -> Reply:
     """Answer the question by which a provider makes sure of its receiver; any other GET is not allowed."""
-    gate: Gate = request.state.gate
-    question = knock(request, gate, source=find_source(request, gate), now=gate.clock())
+    question = knock(arrival, now=arrival.gate.clock())
     if question is None:
-        raise HTTPException(405, headers={"Allow": "POST"})
+        raise MethodNotAllowed
     return answer(question)
 
 
-def knock(request: Request, gate: Gate, *, source: Source | None, now: datetime) -> Challenge | None:
+def find_entrance(gate: Gate, path: str) -> Entrance | None:
+    """Give the entrance of the source that the path names; None if none is configured, NotFound if none could be."""
+    name = path.removeprefix(HOOKS)
+    if not NAME.fullmatch(name):
+        raise NotFound
+    return gate.present.entrances.get(name)
+
+
+def knock(arrival: Arrival, *, now: datetime) -> Challenge | None:
     """Charge the address, and give the answer to a question that nobody signs; None if this is none."""
-    check_address(request, gate, source=source)
-    if source is None:
+    entrance, scope = arrival.entrance, arrival.scope
+    check_address(scope, arrival.gate, source=entrance.source if entrance else None)
+    if entrance is None:
         return None
+    source = entrance.source
     return handshake(
         source.scheme,
-        source.keys,
-        method=request.method,
-        query=request.scope["query_string"].decode("latin-1"),
-        headers=request.scope["headers"],
+        entrance.keys,
+        method=scope["method"],
+        query=scope["query_string"].decode("latin-1"),
+        headers=arrival.headers,
         now=now,
         verify_token=source.verify_token.reveal().encode() if source.verify_token else None,
     )
 
 
-def find_source(request: Request, gate: Gate) -> Source | None:
-    """Give the source that the path names; None if no such source is configured, NotFound if none could be."""
-    name = request.path_params["source"]
-    if not NAME.fullmatch(name):
-        raise NotFound
-    source = gate.config.sources.get(name)
-    request.state.source = source
-    return source
-
-
-def check_address(request: Request, gate: Gate, *, source: Source | None = None) -> None:
+def check_address(scope: Scope, gate: Gate, *, source: Source | None = None) -> None:
     """Charge the request to the address that it comes from; raises AddressLimited."""
-    wait = gate.addresses.charge(request.scope, gate.config.door)
+    wait = gate.addresses.charge(scope, gate.config.door)
     if wait:
         raise AddressLimited(retry_after=wait, status=source.limit_status if source else None)
 
 
-def check_load(gate: Gate, *, source: Source | None) -> None:
+def check_load(arrival: Arrival) -> None:
     """Turn the request away before it is verified where too many wait for the ledger, low priority first."""
-    gate.admitter.check_load(source.priority if source else "normal", most=gate.config.door.in_flight)
+    gate, entrance = arrival.gate, arrival.entrance
+    lane = entrance.source.priority if entrance else "normal"
+    gate.admitter.check_load(lane, most=gate.config.door.in_flight)
 
 
-async def read_body(request: Request, gate: Gate, *, source: Source | None) -> bytes:
+async def read_body(arrival: Arrival) -> bytes:
     """Read the raw body within the source's bounds."""
+    source = arrival.entrance.source if arrival.entrance else None
     most, timeout = (source.max_body, source.body_timeout) if source else (STRANGER_BODY, STRANGER_TIMEOUT)
-    return await read(request, most=most, within=timeout, room=gate.room)
+    whole = WHOLE in arrival.scope
+    return await read(
+        arrival.incoming, arrival.headers, most=most, within=None if whole else timeout, room=arrival.gate.room
+    )
 
 
-def authenticate(request: Request, source: Source | None, *, body: bytes, now: datetime) -> tuple[Source, Verified]:
+def authenticate(arrival: Arrival, *, body: bytes, now: datetime) -> tuple[Entrance, Verified]:
     """Verify the signature; an unknown source costs the same work and gets the same answer as a wrong key."""
-    if source is None:
+    entrance, scope = arrival.entrance, arrival.scope
+    if entrance is None:
         verify_dummy(body)
     verified = verify(
-        source.scheme,
-        source.keys,
-        request.scope["headers"],
+        entrance.source.scheme,
+        entrance.keys,
+        arrival.headers,
         body,
         now=now,
-        tolerance=source.tolerance,
-        url=request_url(source.public_url, request.scope["query_string"]),
-        method=request.method,
+        tolerance=entrance.tolerance,
+        url=request_url(entrance.source.public_url, scope["query_string"]),
+        method=scope["method"],
     )
-    return source, verified
+    return entrance, verified
 
 
-def answer(challenge: Challenge) -> Response:
+def answer(challenge: Challenge) -> Reply:
     """Answer a handshake; nothing is stored."""
-    return Response(challenge.body, challenge.status, dict(challenge.headers), challenge.media_type)
+    headers = header_lines(challenge.body, challenge.media_type, dict(challenge.headers))
+    return Reply(status=challenge.status, headers=headers, body=challenge.body)
 
 
 def find_flaw(source: Source, headers: Headers, *, body: bytes) -> str:
@@ -159,7 +190,7 @@ def find_flaw(source: Source, headers: Headers, *, body: bytes) -> str:
 def check_media(scheme: Scheme, headers: Headers, *, body: bytes) -> None:
     """Take strict JSON always, and what else the scheme sends."""
     media = media_type(headers)
-    if media == "application/json" or (media.startswith("application/") and media.endswith("+json")):
+    if media == JSON or (media.startswith("application/") and media.endswith("+json")):
         check_json(body)
     elif media not in scheme.media:
         raise MediaTypeUnsupported
@@ -170,10 +201,9 @@ def media_type(headers: Headers) -> str:
     return text(headers, b"content-type").partition(";")[0].strip().lower()
 
 
-def make_event(request: Request, source: Source, *, body: bytes, verified: Verified, received_at: datetime) -> Event:
+def make_event(source: Source, headers: Headers, *, body: bytes, verified: Verified, received_at: datetime) -> Event:
     """Make the immutable event, with a trace of its own: a stranger's is not continued."""
-    headers = request.scope["headers"]
-    event = Event(
+    return Event(
         id=new_event_id(received_at),
         source=source.name,
         pipeline=source.pipeline,
@@ -184,46 +214,27 @@ def make_event(request: Request, source: Source, *, body: bytes, verified: Verif
         traceparent=new_traceparent(),
         source_event_id=verified.dedupe_id,
     )
-    request.state.event = event
-    return event
 
 
 def kept_headers(headers: Headers) -> dict[str, str]:
     """Give the headers that tell about the delivery; never a signature, a token, a cookie."""
-    names = {name: name.decode("latin-1") for name, _ in headers}
-    return {
-        names[name]: value.decode("latin-1")
-        for name, value in headers
-        if KEPT.fullmatch(names[name]) and not PROOF.search(names[name])
-    }
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers if is_kept(name)}
+
+
+@lru_cache(1024)
+def is_kept(name: bytes) -> bool:
+    """Tell whether a header of that name is kept with its event."""
+    spelled = name.decode("latin-1")
+    return bool(KEPT.fullmatch(spelled)) and not PROOF.search(spelled)
 
 
 def new_traceparent() -> str:
     """Make a sampled W3C trace context: https://www.w3.org/TR/trace-context/#traceparent-header."""
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    random = secrets.token_hex(24)
+    return f"00-{random[:32]}-{random[32:]}-01"
 
 
-def make_admission(gate: Gate, source: Source, *, event: Event, verified: Verified, flaw: str) -> Admission:
-    """Put the rules of the source beside its event."""
-    tolerance = source.scheme.tolerance if source.tolerance is None else source.tolerance
-    return Admission(
-        event=event,
-        nonce=verified.nonce,
-        nonce_ttl=2 * tolerance if verified.covers_time else source.replay,
-        dedupe_id=verified.dedupe_id,
-        dedupe_ttl=source.dedupe_ttl,
-        idempotent=source.idempotent,
-        limit=source.limit,
-        lane=source.priority,
-        concurrency=source.concurrency,
-        max_backlog=source.max_backlog,
-        max_total=gate.config.door.max_backlog,
-        timeout=source.timeout,
-        flaw=flaw,
-    )
-
-
-def respond(request: Request, gate: Gate, *, source: Source, event: Event, verdict: Verdict) -> Response:
+def respond(arrival: Arrival, source: Source, *, event: Event, verdict: Verdict) -> Reply:
     """Answer by the ledger's verdict: accepted, duplicate, or a Rejection."""
     match verdict.outcome:
         case "conflict":
@@ -232,13 +243,19 @@ def respond(request: Request, gate: Gate, *, source: Source, event: Event, verdi
             raise RateLimited(retry_after=verdict.retry_after, status=source.limit_status)
         case "full":
             raise Overloaded(retry_after=max(1.0, verdict.retry_after))
-    request.state.verdict = verdict
     duplicate = verdict.outcome == "duplicate"
     content = {"event_id": verdict.event_id, "state": verdict.state, "duplicate": duplicate}
     headers = {} if duplicate else budget_headers(source, remaining=verdict.remaining)
     if source.reply == "status":
-        link = gate.access.link(verdict.event_id, now=event.received_at, valid=LINK_VALID)
+        link = arrival.gate.access.link(verdict.event_id, now=event.received_at, valid=LINK_VALID)
         headers["Location"] = link
-        base = request.base_url.replace(scheme=scheme_of(request.scope, gate.config.door))
-        content["status_url"] = str(base).rstrip("/") + link
-    return JSONResponse(content, 200 if duplicate else source.success, headers)
+        content["status_url"] = public_base(arrival.scope, arrival.gate) + link
+    body = to_json(content)
+    status = 200 if duplicate else source.success
+    return Reply(status=status, headers=header_lines(body, JSON, headers), body=body, event=event, verdict=verdict)
+
+
+def public_base(scope: Scope, gate: Gate) -> str:
+    """Give the scheme and host that the sender used, as far as a trusted proxy tells."""
+    base = Request(scope).base_url.replace(scheme=scheme_of(scope, gate.config.door))
+    return str(base).rstrip("/")

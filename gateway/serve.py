@@ -33,7 +33,7 @@ REFUSED = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until a signal ends it; what keeps it from starting is one line on stderr and exit code 2."""
     options = read_options(arguments)
-    set_up_logging(os.environ)
+    set_up_logging(os.environ, gather=True)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     try:
         run(options, env=os.environ)
@@ -86,7 +86,7 @@ async def serve(listener: socket.socket, *, http: str, env: Mapping[str, str], l
 
     app = build_app(config, settings, ledger_factory=opened, listeners=(log_records,))
     server, loop = make_server(app, http=http), asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, reload, app.state.present, settings, env)
+    loop.add_signal_handler(signal.SIGHUP, reload, app.present, settings, env)
     if lifeline is not None:
         loop.add_reader(lifeline, end_orphan, server, lifeline)
     collect_less()

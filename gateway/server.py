@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
 
-    from starlette.applications import Starlette
-
+    from gateway.app import App
     from gateway.config import Config
     from gateway.gate import Present
     from gateway.settings import Settings
@@ -66,9 +65,9 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def make_server(app: Starlette, *, http: str = "httptools") -> Server:
+def make_server(app: App, *, http: str = "httptools") -> Server:
     """Configure the server of an application that `build_app` made; `http` names the parser."""
-    present: Present = app.state.present
+    present = app.present
     config = uvicorn.Config(
         app,
         http=PROTOCOLS[http],
@@ -105,5 +104,5 @@ def reload(present: Present, settings: Settings, env: Mapping[str, str]) -> None
     """Put the configuration as it is written now into use, for every request that begins from here on."""
     config = load_anew(settings, env)
     if config is not None:
-        present.config = config
+        present.use(config)
         log.info("configuration reloaded: %d sources, %d sinks", len(config.sources), len(config.sinks))

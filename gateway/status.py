@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from gateway.errors import NotFound, ParameterInvalid
 from gateway.ledger import LedgerError
 from gateway.ledger.event import EVENT_ID
+from gateway.ledger.view import Filter
 from gateway.problem import GUARD
 from gateway.receive import NAME, check_address
 from gateway.streams import LAST, begin_stream
@@ -29,16 +30,19 @@ if TYPE_CHECKING:
 READY_DEADLINE = timedelta(seconds=1)
 MOST_SKEW = timedelta(seconds=2)
 MOST_LISTED = 200
+FILTERS = frozenset({"source", "state", "repeated"})
 STATES = ("queued", "running", "waiting", "done", "discarded", "dead")
 IN_FULL = frozenset({"steps", "result", "deliveries"})
 
 
 async def list_events(request: Request) -> Response:
-    """List events, newest first, for holders of a token: filters `source` and `state`, `limit`, and `cursor`."""
+    """List events, newest first, for holders of a token: filters `source`, `state`, `repeated`; `limit`, `cursor`."""
     gate: Gate = request.state.gate
-    check_address(request, gate)
+    check_address(request.scope, gate)
     await gate.access.check_token(request, now=gate.clock())
-    views, cursor = await gate.ledger.page(**read_query(request.query_params))
+    asked = read_query(request.query_params)
+    filters = {name: asked.pop(name) for name in FILTERS & asked.keys()}
+    views, cursor = await gate.ledger.page(wanted=Filter(**filters), **asked)
     return JSONResponse({"events": [brief(view) for view in views], "cursor": cursor}, headers=GUARD)
 
 
@@ -46,7 +50,7 @@ async def stream_event(request: Request) -> ASGIApp:
     """Stream the progress of an event to whoever may see it; 204 tells a reader of its end not to come again."""
     gate: Gate = request.state.gate
     event_id = request.path_params["event_id"]
-    check_address(request, gate)
+    check_address(request.scope, gate)
     await gate.access.check(request, event_id=event_id, now=gate.clock())
     stream = await begin_stream(gate.streams, gate.ledger, event_id, most=gate.config.door.streams)
     if stream.progress.over and request.headers.get("last-event-id") == LAST:
@@ -58,7 +62,7 @@ async def show_event(request: Request) -> Response:
     """Show an event or a delivery to whoever holds its link or a token; only they learn whether it exists."""
     gate: Gate = request.state.gate
     event_id = request.path_params["event_id"]
-    check_address(request, gate)
+    check_address(request.scope, gate)
     await gate.access.check(request, event_id=event_id, now=gate.clock())
     view = await gate.ledger.show(event_id)
     if view is None:
@@ -92,6 +96,12 @@ def _state(value: str) -> str:
     return value
 
 
+def _repeated(value: str) -> bool:
+    if value not in {"true", "false"}:
+        raise ParameterInvalid("repeated is true or false.")
+    return value == "true"
+
+
 def _limit(value: str) -> int:
     if not re.fullmatch("[1-9][0-9]{0,2}", value) or int(value) > MOST_LISTED:
         raise ParameterInvalid(f"limit is a number from 1 to {MOST_LISTED}.")
@@ -104,7 +114,13 @@ def _cursor(value: str) -> str:
     return value
 
 
-QUERY: Mapping[str, Callable[[str], Any]] = {"source": _source, "state": _state, "limit": _limit, "cursor": _cursor}
+QUERY: Mapping[str, Callable[[str], Any]] = {
+    "source": _source,
+    "state": _state,
+    "repeated": _repeated,
+    "limit": _limit,
+    "cursor": _cursor,
+}
 
 
 async def live(_: Request) -> Response:

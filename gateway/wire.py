@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.body import WHOLE
 from gateway.errors import HeadersTooLarge, Overloaded
 from gateway.problem import render
 
@@ -27,8 +28,8 @@ MOST_CONNECTIONS = 1000
 
 async def crowded(scope: Scope, receive: Receive, send: Send) -> None:
     """Refuse a request because there are too many connections, as the application would have said it."""
-    response = render(Overloaded(), headers={"Retry-After": "1", "Connection": "close"})
-    await response(scope, receive, send)
+    reply = render(Overloaded(), headers={"Retry-After": "1", "Connection": "close"})
+    await reply(scope, receive, send)
 
 
 class Lingering:
@@ -75,8 +76,10 @@ class Wire(asyncio.Protocol):
     app: Any
     limit_concurrency: int | None
     head_bytes = 0
+    head_since: float | None = None  # the time of the loop at which a header block began, and has not ended
     head_timer: asyncio.TimerHandle | None = None
     in_head = True
+    scope: Any
 
     @property
     def unread(self) -> bool:
@@ -87,11 +90,13 @@ class Wire(asyncio.Protocol):
         """Begin to wait for the first request."""
         super().connection_made(cast("asyncio.Transport", Lingering(transport, self)))
         self.limit_concurrency = None  # uvicorn's own refusal is no problem+json and names no time: see below
-        self._await_head()
+        self.head_since = self.loop.time()
+        self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self._stop_timer()
+        if self.head_timer is not None:
+            self.head_timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -100,21 +105,21 @@ class Wire(asyncio.Protocol):
             return
         if self.in_head:
             self.head_bytes += len(data)
-            self._await_head()
+            self.head_since = self.head_since or self.loop.time()
         super().data_received(data)
         if self.in_head and self.head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
             self._refuse_head()
 
     def head_ended(self) -> None:
         """Go on to the body, and turn the request away where there are too many connections."""
-        self.in_head = False
-        self._stop_timer()
+        self.in_head, self.head_since = False, None
         most = self.config.limit_concurrency
         full = most is not None and len(self.connections) > most
         self.app = cast("ASGI3Application", crowded) if full else self.config.loaded_app
 
     def message_ended(self) -> None:
-        """Begin to wait for the next request."""
+        """Begin to wait for the next request; of this one, no more will come."""
+        self.scope[WHOLE] = True
         self.in_head, self.head_bytes = True, 0
 
     def send_400_response(self, msg: str) -> None:
@@ -129,20 +134,20 @@ class Wire(asyncio.Protocol):
         else:
             super().send_400_response(msg)  # type: ignore[misc]
 
-    def _await_head(self) -> None:
-        if self.head_timer is None:
-            self.head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
-
-    def _stop_timer(self) -> None:
-        if self.head_timer is not None:
-            self.head_timer.cancel()
-            self.head_timer = None
+    def _watch_head(self) -> None:
+        """Look again when the header block that is under way has had its time: one timer, whatever comes meanwhile."""
+        now = self.loop.time()
+        end = (self.head_since or now) + HEAD_SECONDS
+        if end <= now:
+            self.transport.abort()
+        else:
+            self.head_timer = self.loop.call_at(end, self._watch_head)
 
     def _refuse_head(self) -> None:
-        response = render(HeadersTooLarge(), headers={"Connection": "close"})
+        reply = render(HeadersTooLarge(), headers={"Connection": "close"})
         lines = [b"HTTP/1.1 431 Request Header Fields Too Large"]
-        lines += [name + b": " + value for name, value in response.raw_headers]
-        self.transport.write(b"\r\n".join([*lines, b"", bytes(response.body)]))
+        lines += [name + b": " + value for name, value in reply.headers]
+        self.transport.write(b"\r\n".join([*lines, b"", reply.body]))
         self.transport.close()
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 import logging
 import sys
+from contextlib import nullcontext
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
+
+from pydantic_core import to_json
 
 from otel.records import DeliveryAttempted, EventAccepted, EventRejected, ModelCalled, RunFinished, StepFinished, Swept
 
@@ -26,6 +29,7 @@ NAMES = {
     ModelCalled: ("model.called", logging.DEBUG),
 }
 
+FIELDS = {kind: tuple(one.name for one in fields(kind)) for kind in NAMES}
 CHATTY = ("httpx", "httpcore", "LiteLLM", "dramatiq", "asyncio", "openai", "uvicorn")
 
 logger = logging.getLogger("hookmill")
@@ -35,23 +39,54 @@ def log_records(record: Record) -> None:
     """Write a record as one log line (a Listener)."""
     name, level = NAMES[type(record)]
     if logger.isEnabledFor(level):
-        logger.log(level, name, extra={"fields": _fields(record)})
+        # Not by `logger.log`, which looks for its caller first: for these lines that is never of interest.
+        line = logging.LogRecord(logger.name, level, "", 0, name, (), None)
+        line.fields = _fields(record)
+        logger.handle(line)
 
 
-def set_up_logging(env: Mapping[str, str]) -> None:
+def set_up_logging(env: Mapping[str, str], *, gather: bool = False) -> None:
     """Send logs to stderr: JSON lines, or plain text on a terminal.
 
-    `HOOKMILL_LOG` sets the level (default INFO); a level that does not exist is said, and INFO is taken.
+    `HOOKMILL_LOG` sets the level (default INFO); a level that does not exist is said, and INFO is taken. With `gather`,
+    the lines of one turn of an event loop are written together: for a process that ends in good order, or loses them.
     """
     asked = env.get("HOOKMILL_LOG", "").strip().upper() or "INFO"
     level = logging.getLevelNamesMapping().get(asked)
-    stream = logging.StreamHandler(sys.stderr)
+    logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False  # no line tells them
+    stream = Gathering(sys.stderr) if gather else logging.StreamHandler(sys.stderr)
     stream.setFormatter(PlainLine() if sys.stderr.isatty() else JsonLine())
     logging.basicConfig(level=logging.INFO if level is None else level, handlers=[stream], force=True)
     for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     if level is None:
         logger.warning("HOOKMILL_LOG is no level: %r; one of DEBUG, INFO, WARNING, ERROR", asked)
+
+
+class Gathering(logging.StreamHandler[TextIO]):
+    """Writes the lines of one turn of the running event loop at its end, in one go; where none runs, each at once."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Take where to write."""
+        super().__init__(stream)
+        self._lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the line until the turn ends."""
+        try:
+            self._lines.append(self.format(record))
+            if len(self._lines) == 1:
+                asyncio.get_running_loop().call_soon(self.flush)
+        except RuntimeError:  # no loop runs in this thread
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was kept."""
+        with self.lock or nullcontext():
+            lines, self._lines = self._lines, []
+            if lines:
+                self.stream.write("\n".join([*lines, ""]))
+                self.stream.flush()
 
 
 class JsonLine(logging.Formatter):
@@ -69,7 +104,7 @@ class JsonLine(logging.Formatter):
         if record.exc_info and record.exc_info[0]:
             line["exception"] = record.exc_info[0].__name__
             line["at"] = _place(record)
-        return json.dumps(line, default=str)
+        return to_json(line, fallback=str).decode()
 
 
 class PlainLine(logging.Formatter):
@@ -86,7 +121,7 @@ class PlainLine(logging.Formatter):
 
 
 def _fields(record: Record) -> dict[str, Any]:
-    values = {one.name: getattr(record, one.name) for one in fields(record)}
+    values = {name: getattr(record, name) for name in FIELDS[type(record)]}
     traceparent = values.pop("traceparent", "")
     if traceparent:
         values["trace_id"] = traceparent.split("-")[1]

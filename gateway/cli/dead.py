@@ -10,6 +10,7 @@ import typer
 from gateway.cli import events, opening, render, views
 from gateway.cli.faults import Fault
 from gateway.cli.options import BySource, EventId, Ids, Json, Scratch, Yes, example
+from gateway.ledger.view import Filter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,7 @@ SomeIds = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Dead le
 @app.command("list", epilog=example("hookmill dead list --source blog"))
 def list_dead(*, source: BySource = None, limit: AtMost = 50, as_json: Json = False) -> None:
     """List dead letters, the last buried first."""
-    found = opening.ask(lambda ledger: ledger.dead(source=source, limit=limit))
+    found = opening.ask(lambda ledger: ledger.dead(wanted=Filter(source=source), limit=limit))
     if as_json:
         render.show_json([view.json() for view in found])
     elif found:
@@ -77,7 +78,9 @@ def _chosen(ids: list[str] | None, *, every: bool, source: str | None) -> list[s
         raise Fault("give either ids, or --all (with --source X for one source only)")
     if ids and source:
         raise Fault("--source goes with --all, not with ids")
-    return ids or [view.id for view in opening.ask(lambda ledger: ledger.dead(source=source, limit=EVERY))]
+    return ids or [
+        view.id for view in opening.ask(lambda ledger: ledger.dead(wanted=Filter(source=source), limit=EVERY))
+    ]
 
 
 def _preview(ids: Sequence[str], *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ import typer
 from gateway.cli import opening, render, views
 from gateway.cli.faults import Fault
 from gateway.cli.options import BySource, EventId, Ids, Json, Scratch, example
+from gateway.ledger.view import Filter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,7 @@ class State(StrEnum):
 
 
 ByState = Annotated[State | None, typer.Option("--state", help="Only in this state.")]
+Repeated = Annotated[bool, typer.Option("--repeated", help="Only those that their sender sent more than once.")]
 AtMost = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many, the newest first.")]
 ANSWERS = {
     "queued": "is queued again",
@@ -43,19 +45,31 @@ ANSWERS = {
 
 
 @app.command(
-    "list", epilog=example("hookmill events list --source blog --state waiting", "hookmill events list --json")
+    "list",
+    epilog=example(
+        "hookmill events list --source blog --state waiting",
+        "hookmill events list --repeated",
+        "hookmill events list --json",
+    ),
 )
-def list_events(*, source: BySource = None, state: ByState = None, limit: AtMost = 50, as_json: Json = False) -> None:
+def list_events(
+    *,
+    source: BySource = None,
+    state: ByState = None,
+    repeated: Repeated = False,
+    limit: AtMost = 50,
+    as_json: Json = False,
+) -> None:
     """List events, newest first."""
-    wanted = state.value if state else None
-    found = opening.ask(lambda ledger: ledger.events(source=source, state=wanted, limit=limit))
+    wanted = Filter(source=source, state=state.value if state else None, repeated=repeated)
+    found = opening.ask(lambda ledger: ledger.events(limit=limit, wanted=wanted))
     if as_json:
         render.show_json([view.json() for view in found])
     elif found:
         render.show(views.brief(found, opening.now()))
     else:
         print(
-            "There are no such events." if source or wanted else "There are no events. Send one: hookmill send --help"
+            "There are no such events." if wanted != Filter() else "There are no events. Send one: hookmill send --help"
         )
 
 
@@ -99,9 +113,9 @@ async def _follow(ledger: Ledger, *, source: str | None, as_json: bool) -> None:
     import asyncio  # noqa: PLC0415 - keeps `hookmill --help` quick
 
     seen: dict[str, Mark] = {}
-    changed(seen, await ledger.events(source=source, limit=WINDOW))
+    changed(seen, await ledger.events(wanted=Filter(source=source), limit=WINDOW))
     while True:
-        for view in changed(seen, await ledger.events(source=source, limit=WINDOW)):
+        for view in changed(seen, await ledger.events(wanted=Filter(source=source), limit=WINDOW)):
             _print_line(view, as_json=as_json)
         await asyncio.sleep(POLL_SECONDS)
 

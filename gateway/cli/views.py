@@ -81,6 +81,10 @@ def _facts(view: WorkView, now: datetime) -> str:
     ]
     if view.kind == "run":
         lines.append(f"body      {size(view.size)}")
+        if view.repeated_at:
+            lines.append(
+                f"repeated  {plural(view.repeats, 'time')}, last {age(view.repeated_at, now)}; not worked again"
+            )
     else:
         lines.append(f"event     {view.event_id}")
     if view.trace_id:

@@ -9,6 +9,7 @@ from gateway.ledger.event import (
     Limit,
     NewDelivery,
     Retention,
+    Rules,
     Verdict,
     Work,
     new_delivery_id,
@@ -17,7 +18,7 @@ from gateway.ledger.event import (
 from gateway.ledger.ledger import Ledger, open_ledger
 from gateway.ledger.progress import Progress
 from gateway.ledger.slots import CircuitRule, Grant, Slots
-from gateway.ledger.view import CandidateView, GroupView, Stats, StepView, WorkView
+from gateway.ledger.view import CandidateView, Filter, GroupView, Stats, StepView, WorkView
 
 __all__ = [
     "Admission",
@@ -26,6 +27,7 @@ __all__ = [
     "CandidateView",
     "CircuitRule",
     "Event",
+    "Filter",
     "Grant",
     "GroupView",
     "Ledger",
@@ -36,6 +38,7 @@ __all__ = [
     "NewDelivery",
     "Progress",
     "Retention",
+    "Rules",
     "Slots",
     "Stats",
     "StepView",

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from pydantic_core import to_json
+
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base32: sorts as it counts
+PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
 EVENT_ID = re.compile(rf"evt_[0-7][{ALPHABET}]{{25}}")
 Lane = Literal["high", "normal", "low"]
 Outcome = Literal["accepted", "duplicate", "conflict", "limited", "full"]
@@ -19,7 +22,7 @@ Outcome = Literal["accepted", "duplicate", "conflict", "limited", "full"]
 def new_event_id(now: datetime) -> str:
     """Make `evt_` and 26 characters: 48 bits of milliseconds, then 80 random bits, so ids sort by time (a ULID)."""
     number = int(now.timestamp() * 1000) << 80 | secrets.randbits(80)
-    return "evt_" + "".join(ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+    return "evt_" + "".join([PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
 
 
 def received_ms(event_id: str) -> int:
@@ -58,7 +61,7 @@ class Event:
 
     def record(self) -> str:
         """Everything but the body, as the JSON text that the ledger keeps."""
-        return json.dumps(
+        record = to_json(
             {
                 "id": self.id,
                 "source": self.source,
@@ -68,9 +71,9 @@ class Event:
                 "headers": self.headers,
                 "traceparent": self.traceparent,
                 "source_event_id": self.source_event_id,
-            },
-            separators=(",", ":"),
+            }
         )
+        return record.decode()
 
     @classmethod
     def restore(cls, record: str | bytes, body: bytes) -> Event:
@@ -89,25 +92,34 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
-    """One event at the door, with the rules of its source that the admit script applies.
+class Rules:
+    """What the admit script applies to every event of a source.
 
-    `flaw` is why no run can work it: it is then kept as a dead letter at once. `max_total` is how many events of all
-    sources may wait for their run; those of a low lane are refused first.
+    `nonce_ttl` is how long an equal MAC is a replay. `max_total` is how many events of all sources may wait for their
+    run; those of a low lane are refused first.
     """
 
-    event: Event
-    nonce: str
-    nonce_ttl: timedelta
-    dedupe_id: str | None = None
-    dedupe_ttl: timedelta = timedelta(days=7)
-    idempotent: bool = False
-    limit: Limit | None = None
+    source: str
+    pipeline: str
     lane: Lane = "normal"
     concurrency: int = 20
     max_backlog: int = 10_000
     max_total: int = 100_000
     timeout: timedelta = timedelta(minutes=10)
+    dedupe_ttl: timedelta = timedelta(days=7)
+    idempotent: bool = False
+    nonce_ttl: timedelta = timedelta(minutes=10)
+    limit: Limit | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """One event at the door; `flaw` is why no run can work it: it is then kept as a dead letter at once."""
+
+    event: Event
+    rules: Rules
+    nonce: str
+    dedupe_id: str | None = None
     flaw: str = ""
 
 

@@ -29,7 +29,8 @@ KEYS = {
     "active": f"{TAG}:active:",
     # When to look at a work again, in ms: woken + 10 s, end of its lease, or the end of its wait. Zset of ids.
     "due": f"{TAG}:due",
-    # First event with this id, or this MAC: string `event_id digest`. TTL of their own.
+    # First event with this id, or this MAC: 65,536 buckets of each, hash mark -> when to forget it, body mark, event
+    # id. TTL as the longest-lived entry; what has expired is taken out as the bucket grows.
     "dedupe": f"{TAG}:dedupe:",
     "nonce": f"{TAG}:nonce:",
     # GCRA's theoretical arrival time of a source, in µs: string. TTL until it is in the past.

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from gateway.ledger.admission import admit_arguments
+from gateway.ledger.connection import connect
 from gateway.ledger.errors import LedgerDown, LedgerError
 from gateway.ledger.event import Begun, Event, Retention, Sweep, Verdict, Work
 from gateway.ledger.keys import key
@@ -22,6 +20,8 @@ from gateway.ledger.views import Views, answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from redis.asyncio import Redis
 
     from gateway.ledger.event import Admission, Beat, NewDelivery
     from gateway.ledger.progress import Progress
@@ -56,9 +56,7 @@ class Ledger(Views):
 
     async def admit(self, batch: Sequence[Admission]) -> list[Verdict]:
         """Admit events, each independent of its neighbours; the verdicts come in the order of the batch."""
-        arguments: list[Any] = [*self._keep]
-        for admission in batch:
-            arguments += _admission(admission)
+        answers = await self.scripts("admit", *self._keep, *admit_arguments(batch))
         return [
             Verdict(
                 outcome=outcome.decode(),
@@ -67,7 +65,7 @@ class Ledger(Views):
                 retry_after=wait / 1e6,
                 remaining=remaining,
             )
-            for outcome, event_id, state, wait, remaining in await self.scripts("admit", *arguments)
+            for outcome, event_id, state, wait, remaining in answers
         ]
 
     async def begin(self, work_id: str, *, fence: str, lease: timedelta = LEASE) -> Begun:
@@ -149,18 +147,12 @@ async def open_ledger(
 ) -> Ledger:
     """Connect to a Redis >= 7.0, a Valkey, or at least a Redis 6.2.
 
-    Raises LedgerError, in one line without the password, where there is none. Client retries are off: a repeated
-    command could take effect twice, and those that may be repeated are repeated by their callers.
+    Raises LedgerError, in one line without the password, where there is none. A command is never sent twice: what may
+    be repeated is repeated by its caller.
     """
     seconds = deadline.total_seconds()
     try:
-        redis = Redis.from_url(
-            url,
-            socket_timeout=seconds,
-            socket_connect_timeout=seconds,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-        )
+        redis = connect(url, seconds=seconds)
     except ValueError as error:
         raise LedgerError(f"HOOKMILL_REDIS_URL is not a Redis URL: {error}") from None
     try:
@@ -182,34 +174,6 @@ def _version(info: dict[str, Any]) -> tuple[int, int]:
 def _where(url: str) -> str:
     """Name a Redis without its password, which may stand before the @ or in the query."""
     return url.rpartition("@")[2].partition("?")[0] or url.partition("?")[0]
-
-
-def _admission(admission: Admission) -> tuple[Any, ...]:
-    event, limit = admission.event, admission.limit
-    interval = limit.period / timedelta(microseconds=1) / limit.count if limit else 0
-    return (
-        event.id,
-        event.source,
-        event.pipeline,
-        admission.lane,
-        admission.concurrency,
-        admission.max_backlog,
-        ms(admission.timeout),
-        hashlib.sha256(admission.dedupe_id.encode()).hexdigest() if admission.dedupe_id is not None else "",
-        ms(admission.dedupe_ttl),
-        int(admission.idempotent),
-        hashlib.sha256(event.body).hexdigest()[:32],
-        admission.nonce,
-        ms(admission.nonce_ttl),
-        round(interval),
-        limit.burst if limit else 0,
-        event.record(),
-        event.body,
-        event.traceparent[3:35],
-        round(event.received_at.timestamp() * 1000),
-        admission.max_total,
-        admission.flaw,
-    )
 
 
 def _work(  # noqa: PLR0917 - the reply of begin.lua, in its order

@@ -31,7 +31,7 @@ class StepView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkView:
-    """A run or a delivery as it stands in the ledger."""
+    """A run or a delivery as it stands in the ledger; `repeats` is how often its event came again."""
 
     id: str
     kind: Literal["run", "delivery"]
@@ -53,6 +53,8 @@ class WorkView:
     owner: str = ""
     trace_id: str = ""
     size: int = 0
+    repeats: int = 0
+    repeated_at: datetime | None = None
     steps_total: int = 0
     steps: tuple[StepView, ...] = ()
     result: Any = field(default=None, repr=False)
@@ -67,6 +69,21 @@ class WorkView:
         """Plain JSON values: times in ISO 8601 (UTC), durations in seconds."""
         plain = _plain({one.name: getattr(self, one.name) for one in fields(self)})
         return dict(plain)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """What a list is to show; None is anything. `repeated` leaves only events that came more than once."""
+
+    source: str | None = None
+    state: str | None = None
+    repeated: bool = False
+
+    def passes(self, view: WorkView) -> bool:
+        """Tell whether it is to be shown."""
+        if self.repeated and not view.repeats:
+            return False
+        return self.source in {None, view.source} and self.state in {None, view.state}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +157,8 @@ def make_view(work_id: str, kept: dict[str, bytes | None], look_at: float | None
         owner=text["fence"].rpartition("/")[0] if text["state"] == "running" else "",
         trace_id=text["trace"],
         size=int(text["size"] or 0),
+        repeats=int(text["repeats"] or 0),
+        repeated_at=_time(text["repeated"]) if text["repeated"] else None,
         steps_total=int(text["total"] or 0),
     )
 

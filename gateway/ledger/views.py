@@ -13,7 +13,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from gateway.ledger.errors import LedgerDown
 from gateway.ledger.event import received_ms
 from gateway.ledger.keys import LANES, key
-from gateway.ledger.view import CandidateView, GroupView, Stats, WorkView, make_steps, make_view
+from gateway.ledger.view import CandidateView, Filter, GroupView, Stats, WorkView, make_steps, make_view
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PAGE = 100
 MOST_PAGES = 100
 PAGE_READS = 10
+ANY = Filter()
 
 
 class Views:
@@ -52,14 +53,12 @@ class Views:
             deliveries=tuple(parts),
         )
 
-    async def events(
-        self, *, source: str | None = None, state: str | None = None, limit: int = 50, before: str | None = None
-    ) -> list[WorkView]:
+    async def events(self, *, limit: int = 50, before: str | None = None, wanted: Filter = ANY) -> list[WorkView]:
         """List events, newest first, in brief; `before` is the last id of the page before."""
-        return await self._list("index", source=source, state=state, limit=limit, before=before)
+        return await self._list("index", wanted, limit=limit, before=before)
 
     async def page(
-        self, *, source: str | None = None, state: str | None = None, limit: int = 50, cursor: str | None = None
+        self, *, limit: int = 50, cursor: str | None = None, wanted: Filter = ANY
     ) -> tuple[list[WorkView], str | None]:
         """List events, newest first, in brief, and give the cursor of the next page; None after the last.
 
@@ -70,7 +69,7 @@ class Views:
         for _ in range(PAGE_READS):
             ids = await self._older(last)
             for view in await self._briefs(ids):
-                if view and source in {None, view.source} and state in {None, view.state}:
+                if view and wanted.passes(view):
                     found.append(view)
                 if len(found) == limit:
                     return found, found[-1].id
@@ -79,9 +78,9 @@ class Views:
             last = ids[-1]
         return found, last
 
-    async def dead(self, *, source: str | None = None, limit: int = 50, before: str | None = None) -> list[WorkView]:
+    async def dead(self, *, limit: int = 50, before: str | None = None, wanted: Filter = ANY) -> list[WorkView]:
         """List dead letters, last buried first, in brief."""
-        return await self._list("dead", source=source, state=None, limit=limit, before=before)
+        return await self._list("dead", wanted, limit=limit, before=before)
 
     async def tail(self, after: str, *, limit: int = PAGE) -> list[WorkView]:
         """List the events received after that one, oldest first; all kept ones if it is empty or forgotten."""
@@ -152,16 +151,14 @@ class Views:
     def _pipeline(self) -> Pipeline:
         return self.redis.pipeline(transaction=False)
 
-    async def _list(
-        self, kind: str, *, source: str | None, state: str | None, limit: int, before: str | None
-    ) -> list[WorkView]:
+    async def _list(self, kind: str, wanted: Filter, *, limit: int, before: str | None) -> list[WorkView]:
         rank = await answer(self.redis.zrevrank(key(kind), before)) if before else None
         start, found = 0 if rank is None else rank + 1, list[WorkView]()
         for page in range(MOST_PAGES):
             at = start + page * PAGE
             ids = await answer(self.redis.zrevrange(key(kind), at, at + PAGE - 1))
             views = await self._briefs([one.decode() for one in ids])
-            found += [view for view in views if view and source in (None, view.source) and state in (None, view.state)]
+            found += [view for view in views if view and wanted.passes(view)]
             if len(found) >= limit or len(ids) < PAGE:
                 break
         return found[:limit]
@@ -179,7 +176,8 @@ class Views:
 
     async def _briefs(self, ids: Sequence[str]) -> list[WorkView | None]:
         names = ("kind", "run", "source", "pipeline", "sink", "state", "received", "at", "attempts", "lives",
-                 "generation", "step", "reason", "class", "due", "size", "fence", "trace", "total")  # fmt: skip
+                 "generation", "step", "reason", "class", "due", "size", "fence", "trace", "total", "repeats",
+                 "repeated")  # fmt: skip
         pipe = self._pipeline()
         for one in ids:
             pipe.hmget(key("work", one), names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.verify.handshake import Challenge, handshake
-from gateway.verify.keys import MOST_SECRETS, Dated, read_keys
+from gateway.verify.keys import MOST_SECRETS, Dated, Key, read_keys
 from gateway.verify.request import request_url
 from gateway.verify.scheme import Handshake, Scheme, template
 from gateway.verify.schemes import SCHEMES
@@ -16,6 +16,7 @@ __all__ = [
     "Challenge",
     "Dated",
     "Handshake",
+    "Key",
     "Scheme",
     "Verified",
     "handshake",

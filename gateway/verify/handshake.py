@@ -48,7 +48,7 @@ class Asked:
 
 def handshake(
     scheme: Scheme,
-    secrets: Sequence[bytes | Dated],
+    secrets: Sequence[bytes | Dated | Key],
     *,
     method: str,
     query: str,

@@ -45,24 +45,29 @@ class Key:
         return self.not_after is None or now <= self.not_after
 
 
-def read_keys(scheme: Scheme, secrets: Sequence[bytes | Dated]) -> list[Key]:
+def read_keys(scheme: Scheme, secrets: Sequence[bytes | Dated | Key]) -> list[Key]:
     """List one key per secret, in order; ValueError, of one line, where there is none or one of them is unusable.
 
-    Call it when configuration is loaded: an empty key would let anyone sign, so no request is judged under one.
+    Call it when configuration is loaded: an empty key would let anyone sign, so no request is judged under one. What is
+    a Key already stays as it is.
     """
     if not secrets:
         raise ValueError("secrets: at least one is needed")
     if len(secrets) > MOST_SECRETS:
         raise ValueError(f"secrets: at most {MOST_SECRETS} are tried, got {len(secrets)}")
-    keys = []
-    for number, secret in enumerate(secrets, 1):
-        dated = secret if isinstance(secret, Dated) else Dated(value=secret)
-        try:
-            keys.append(read_key(scheme, dated.value, not_after=dated.not_after))
-        except ValueError as error:
-            # Not chained: the cause may quote the secret.
-            raise ValueError(f"secrets: number {number} {error}") from None
-    return keys
+    return [
+        secret if isinstance(secret, Key) else _numbered(scheme, secret, number)
+        for number, secret in enumerate(secrets, 1)
+    ]
+
+
+def _numbered(scheme: Scheme, secret: bytes | Dated, number: int) -> Key:
+    dated = secret if isinstance(secret, Dated) else Dated(value=secret)
+    try:
+        return read_key(scheme, dated.value, not_after=dated.not_after)
+    except ValueError as error:
+        # Not chained: the cause may quote the secret.
+        raise ValueError(f"secrets: number {number} {error}") from None
 
 
 def read_key(scheme: Scheme, secret: bytes, *, not_after: datetime | None = None) -> Key:

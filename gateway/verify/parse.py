@@ -41,20 +41,21 @@ def read_claim(scheme: Scheme, request: Request, prefixes: frozenset[str]) -> Cl
     found = pick(request.headers, scheme.deciding)
     document = read_json(request.body) if scheme.pointer else None
     items = _body_items(scheme, document) if scheme.pointer else _header_items(scheme, found)
-    signatures = tuple((prefix, text) for prefix in sorted(prefixes) for text in _after(scheme, prefix, items))
+    signatures = [(prefix, text) for prefix in sorted(prefixes) for text in _after(scheme, prefix, items)]
     if not signatures:
         raise SignatureMalformed
-    fields = {"body": request.body} | {name: DERIVED[name](request) for name in scheme.fields & DERIVED.keys()}
+    fields = {"body": request.body, **{name: DERIVED[name](request) for name in scheme.derived}}
     if "timestamp" in scheme.fields:
         fields["timestamp"] = _timestamp(scheme, items, found, document)
     if "id" in scheme.fields:
         fields["id"] = _signed_id(scheme, found, document)
-    return Claim(signatures=signatures, fields=fields, headers=found)
+    return Claim(signatures=tuple(signatures), fields=fields, headers=found)
 
 
-def signed_parts(pieces: Sequence[str], fields: Mapping[str, bytes]) -> list[bytes]:
-    """List a signed string's parts in order; the body is not copied."""
-    return [fields[piece] if place % 2 else piece.encode() for place, piece in enumerate(pieces)]
+def signed_bytes(pieces: Sequence[str], fields: Mapping[str, bytes]) -> bytes:
+    """Put a signed string together; a body that is signed alone is not copied."""
+    parts = [fields[piece] if place % 2 else piece.encode() for place, piece in enumerate(pieces) if piece]
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def decode(text: bytes, encoding: Encoding) -> bytes:
@@ -80,8 +81,7 @@ def pick(headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) -> dic
 
 
 def _header_items(scheme: Scheme, found: Mapping[bytes, bytes]) -> list[bytes]:
-    names = [name.lower().encode() for name in (scheme.header, scheme.spare_header) if name]
-    values = [value for name in names if (value := found.get(name, b"")).strip()]
+    values = [value for name in scheme.carriers if (value := found.get(name, b"")).strip()]
     if not values:
         raise SignatureMissing
     if not all(value.isascii() for value in values):
@@ -107,9 +107,10 @@ def _split(value: bytes, separator: str) -> list[bytes]:
 
 def _after(scheme: Scheme, prefix: str, items: Sequence[bytes]) -> list[bytes]:
     """List what follows the prefix in each item that has it; RFC 9110 wants "Bearer" in any case."""
-    start, fold = prefix.encode(), scheme.proof == "token"
-    same = (lambda text: text.lower() == start.lower()) if fold else start.__eq__
-    return [item[len(start) :] for item in items if same(item[: len(start)])]
+    start = prefix.encode()
+    if scheme.proof == "token":
+        return [item[len(start) :] for item in items if item[: len(start)].lower() == start.lower()]
+    return [item[len(start) :] for item in items if item.startswith(start)]
 
 
 def _timestamp(scheme: Scheme, items: Sequence[bytes], found: Mapping[bytes, bytes], document: Any) -> bytes:

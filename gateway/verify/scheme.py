@@ -104,6 +104,8 @@ class Scheme:
         init=False, repr=False, compare=False
     )  # what may be signed, as `pieces`
     fields: frozenset[str] = field(init=False, repr=False, compare=False)  # their names, in any of the alternatives
+    derived: frozenset[str] = field(init=False, repr=False, compare=False)  # those that are worked out of the request
+    carriers: tuple[bytes, ...] = field(init=False, repr=False, compare=False)  # headers that carry signatures
     deciding: frozenset[bytes] = field(init=False, repr=False, compare=False)  # headers that may be there once at most
 
     def __post_init__(self) -> None:
@@ -113,6 +115,8 @@ class Scheme:
         alternatives = tuple(tuple(FIELD.split(text)) for text in (self.signed, *self.signed_else))
         object.__setattr__(self, "alternatives", alternatives)
         object.__setattr__(self, "fields", frozenset(name for pieces in alternatives for name in pieces[1::2]))
+        object.__setattr__(self, "derived", self.fields & DERIVED.keys())
+        object.__setattr__(self, "carriers", tuple(_name(one) for one in (self.header, self.spare_header) if one))
         object.__setattr__(self, "deciding", self._deciding())
         rules.check_signed(self, known=FIELDS)
         rules.check_clock(self)
@@ -148,8 +152,12 @@ class Scheme:
         """Give the headers, in lower case, that decide about the signature or the id."""
         kind, _, place = self.dedupe.partition(":") if isinstance(self.dedupe, str) else ("", "", "")
         dedupe = place if kind == "header" else ""
-        names = (self.header, self.spare_header, self.timestamp_header, self.id_header, dedupe)
-        return frozenset(name.lower().encode() for name in names if name)
+        names = (self.timestamp_header, self.id_header, dedupe)
+        return frozenset(self.carriers).union(_name(one) for one in names if one)
+
+
+def _name(header: str) -> bytes:
+    return header.lower().encode()
 
 
 def template(  # the keys of [sources.x.scheme], one to one

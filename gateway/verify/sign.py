@@ -10,13 +10,12 @@ from gateway.verify.clock import write_time
 from gateway.verify.derived import DERIVED
 from gateway.verify.keys import Key, read_key
 from gateway.verify.message_signatures import write_message
-from gateway.verify.parse import signed_parts
+from gateway.verify.parse import signed_bytes
 from gateway.verify.public_keys import sign_ed25519
 from gateway.verify.request import Request
 from gateway.verify.verifier import check_id, check_signed_id, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
     from gateway.verify.scheme import Scheme
@@ -49,10 +48,10 @@ def sign(
     moment = write_time(now, scheme.timestamp_unit)
     if scheme.read:
         headers, base = write_message(request, created=moment)
-        return [*headers, (scheme.header, f"sig=:{_signature(scheme, key, [base])}:")]
-    parts = signed_parts(scheme.pieces, _fields(scheme, request, event_id=event_id, moment=moment))
+        return [*headers, (scheme.header, f"sig=:{_signature(scheme, key, base)}:")]
+    signed = signed_bytes(scheme.pieces, _fields(scheme, request, event_id=event_id, moment=moment))
     items = [scheme.timestamp_item + moment] if scheme.timestamp_item else []
-    signature = scheme.separator.join([*items, key.prefix + _signature(scheme, key, parts)])
+    signature = scheme.separator.join([*items, key.prefix + _signature(scheme, key, signed)])
     headers = _id_headers(scheme, event_id)
     if scheme.timestamp_header:
         headers.append((scheme.timestamp_header, moment))
@@ -72,13 +71,13 @@ def _signing_key(scheme: Scheme, secret: bytes) -> Key:
 def _fields(scheme: Scheme, request: Request, *, event_id: str, moment: str) -> dict[str, bytes]:
     fields = {"id": event_id.encode(), "timestamp": moment.encode(), "body": request.body}
     try:
-        return fields | {name: DERIVED[name](request) for name in scheme.fields & DERIVED.keys()}
+        return fields | {name: DERIVED[name](request) for name in scheme.derived}
     except Rejection:
         raise ValueError(f"body: is not what scheme {scheme.name} signs") from None
 
 
-def _signature(scheme: Scheme, key: Key, parts: Sequence[bytes]) -> str:
-    raw = sign_ed25519(key.value, b"".join(parts)) if key.public else digest(scheme, key, parts)
+def _signature(scheme: Scheme, key: Key, signed: bytes) -> str:
+    raw = sign_ed25519(key.value, signed) if key.public else digest(scheme, key, signed)
     return raw.hex() if scheme.encoding == "hex" else base64.b64encode(raw).decode()
 
 

@@ -49,9 +49,7 @@ def _decoded(body: bytes) -> str:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_refuse, parse_int=_integer, parse_float=_float
-        )
+        return STRICT.decode(text)
     except ValueError:  # not chained: it holds the body
         raise JsonInvalid from None
     except RecursionError:
@@ -78,6 +76,9 @@ def _float(digits: str) -> float:
     if not math.isfinite(value):
         raise JsonNumberRange
     return value
+
+
+STRICT = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, parse_int=_integer, parse_float=_float)
 
 
 def _check_surrogates(document: Any) -> None:

@@ -14,14 +14,14 @@ from gateway.errors import EventIdInvalid, SignatureInvalid, SignatureMalformed
 from gateway.verify.clock import check_expiry, check_time
 from gateway.verify.handshake import Asked, Challenge, answer
 from gateway.verify.keys import Dated, Key, read_keys
-from gateway.verify.parse import Claim, decode, pointed_time, read_claim, signed_parts
+from gateway.verify.parse import Claim, decode, pointed_time, read_claim, signed_bytes
 from gateway.verify.pointer import point, read_json
 from gateway.verify.public_keys import verify_ecdsa, verify_ed25519
 from gateway.verify.request import Request
 from gateway.verify.schemes import STANDARD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from gateway.verify.scheme import Scheme
 
@@ -53,7 +53,7 @@ class Verified:
 
 def verify(
     scheme: Scheme,
-    secrets: Sequence[bytes | Dated],
+    secrets: Sequence[bytes | Dated | Key],
     headers: Sequence[tuple[bytes, bytes]],
     body: bytes,
     *,
@@ -71,8 +71,8 @@ def verify(
     keys = read_keys(scheme, secrets)
     request = Request(headers=headers, body=body, url=url, method=method)
     claim = (scheme.read or read_claim)(scheme, request, frozenset(key.prefix for key in keys))
-    strings = [signed_parts(pieces, claim.fields) for pieces in scheme.alternatives]
-    digests = [[digest(scheme, key, parts) for parts in strings] for key in keys]
+    strings = [signed_bytes(pieces, claim.fields) for pieces in scheme.alternatives]
+    digests = [[digest(scheme, key, signed) for signed in strings] for key in keys]
     # Always under the first secret: of a request signed twice, a replay could carry only the other signature.
     nonce = sha256(body if scheme.proof == "token" else digests[0][0]).hexdigest()
     proofs = [
@@ -94,20 +94,19 @@ def verify_dummy(body: bytes) -> NoReturn:
     raise SignatureInvalid
 
 
-def digest(scheme: Scheme, key: Key, parts: Iterable[bytes]) -> bytes:
+def digest(scheme: Scheme, key: Key, signed: bytes) -> bytes:
     """Compute what a shared secret proves with; under a public key, only a hash of what is signed."""
     match key.proof:
+        case "hmac":
+            return hmac.digest(key.value, signed, scheme.digest)
         case "token":
             return sha256(key.value).digest()  # hashed, so that the comparison does not tell its length
-        case "hmac":
-            state: Any = hmac.new(key.value, digestmod=scheme.digest)
         case "hash":
             state = new_hash(scheme.digest, key.value)
+            state.update(signed)
+            return state.digest()
         case "ed25519" | "ecdsa":
-            state = sha256()
-    for part in parts:
-        state.update(part)
-    return bytes(state.digest())
+            return sha256(signed).digest()
 
 
 def check_signed_id(scheme: Scheme, raw: bytes) -> str:
@@ -129,7 +128,7 @@ def check_id(text: str, *, form: re.Pattern[str] = PRINTABLE_ID) -> str:
     return text
 
 
-def _proves(scheme: Scheme, key: Key, claim: Claim, strings: Sequence[Sequence[bytes]], ours: Sequence[bytes]) -> bool:
+def _proves(scheme: Scheme, key: Key, claim: Claim, strings: Sequence[bytes], ours: Sequence[bytes]) -> bool:
     """Compare all with all, so that the time does not tell which signature it was."""
     texts = [text for prefix, text in claim.signatures if prefix == key.prefix]
     if key.proof == "token":
@@ -140,7 +139,7 @@ def _proves(scheme: Scheme, key: Key, claim: Claim, strings: Sequence[Sequence[b
     if len(presented) > MOST_PUBLIC:
         raise SignatureMalformed
     check = verify_ed25519 if key.proof == "ed25519" else verify_ecdsa
-    return sum(check(key.value, signature, b"".join(parts)) for signature in presented for parts in strings) > 0
+    return sum(check(key.value, signature, signed) for signature in presented for signed in strings) > 0
 
 
 def _any_equal(expected: Sequence[bytes], presented: Sequence[bytes]) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import count
 
 import pytest
 
-from gateway.ledger import Admission, Event, new_event_id, open_ledger
+from gateway.ledger import Admission, Event, Rules, new_event_id, open_ledger
 from gateway.ledger.keys import key
 
 TRACEPARENT = f"00-{'a' * 32}-{'b' * 16}-01"
@@ -30,7 +30,7 @@ def admission():
     """Make admissions; each is a new event of source `blog`, unless told otherwise."""
     numbers = count()
 
-    def make(*, source="blog", pipeline="triage", body=None, **rules):
+    def make(*, source="blog", pipeline="triage", body=None, **given):
         number = next(numbers)
         now = datetime.now(UTC)
         event = Event(
@@ -41,8 +41,9 @@ def admission():
             body=body if body is not None else b'{"number": %d}' % number,
             traceparent=TRACEPARENT,
         )
-        rules = {"nonce": f"nonce {number}", "nonce_ttl": timedelta(minutes=10), "dedupe_id": f"id {number}"} | rules
-        return Admission(event=event, **rules)
+        own = {"nonce": f"nonce {number}", "dedupe_id": f"id {number}", "flaw": ""}
+        own |= {name: given.pop(name) for name in own.keys() & given.keys()}
+        return Admission(event=event, rules=Rules(source=source, pipeline=pipeline, **given), **own)
 
     return make
 

@@ -10,14 +10,20 @@ local function clock()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
-local function count(outcome)
-  redis.pcall('HINCRBY', K.counts, outcome, 1) -- a figure that cannot be kept must not fail what it counts
+local function count(outcome, number)
+  redis.pcall('HINCRBY', K.counts, outcome, number or 1) -- a figure that cannot be kept must not fail what it counts
 end
 
 local function paused(group)
   if redis.call('SISMEMBER', K.paused, group) == 1 then return true end
   local pipeline = redis.call('HGET', K.group .. group, 'pipeline')
   return pipeline and redis.call('SISMEMBER', K.paused, 'pipeline:' .. pipeline) == 1
+end
+
+local function wake(id, group, lane, now)
+  redis.call('SADD', K.active .. group, id)
+  redis.call('ZADD', K.due, now + WOKEN_MS, id)
+  redis.call('RPUSH', K.lane .. lane, id)
 end
 
 -- Move work from the group's backlog into its lane, as far as its cap allows.
@@ -28,9 +34,8 @@ local function feed(group, now)
   while free > 0 do
     local id = redis.call('LPOP', K.backlog .. group)
     if not id then return end
-    if redis.call('HGET', K.work .. id, 'state') == 'queued' and redis.call('SADD', K.active .. group, id) == 1 then
-      redis.call('ZADD', K.due, now + WOKEN_MS, id)
-      redis.call('RPUSH', K.lane .. rule[2], id)
+    if redis.call('HGET', K.work .. id, 'state') == 'queued' and redis.call('SISMEMBER', K.active .. group, id) == 0 then
+      wake(id, group, rule[2], now)
       free = free - 1
     end
   end

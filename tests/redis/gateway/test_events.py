@@ -38,6 +38,19 @@ def test_events_are_listed_newest_first_and_in_brief(gateway):
     assert event.keys().isdisjoint({"result", "steps", "deliveries"})
 
 
+def test_events_that_were_sent_again_can_be_listed_with_how_often(gateway):
+    headers = signed_headers()
+    event_id = gateway.post("demo", headers=headers).json()["event_id"]
+    send(gateway, 1)
+    assert [gateway.post("demo", headers=headers).status_code for _ in range(2)] == [200, 200]
+    assert listed(gateway, "?repeated=true") == ([event_id], None)
+    assert len(listed(gateway, "?repeated=false")[0]) == 2
+    assert gateway.get("/events?repeated=1", headers=AUTH).json()["code"] == "parameter_invalid"
+    view = gateway.get(f"/events/{event_id}", headers=AUTH).json()
+    assert view["repeats"] == 2
+    assert view["repeated_at"] >= view["received_at"]
+
+
 def test_pages_join_without_a_gap_while_events_arrive(gateway):
     ids = send(gateway, 7)
     first, cursor = listed(gateway, "?limit=3")

@@ -13,7 +13,7 @@ from served import BODY, SECRETS, signed_headers
 
 from gateway.admit import Admitter
 from gateway.errors import LedgerUnavailable
-from gateway.ledger import Admission, Event, new_event_id, open_ledger
+from gateway.ledger import Admission, Event, Rules, new_event_id, open_ledger
 from otel.records import EventRejected
 
 
@@ -102,4 +102,4 @@ def make_admission() -> Admission:
 
     now = utc_now()
     event = Event(id=new_event_id(now), source="s", pipeline="p", received_at=now, body=b"{}")
-    return Admission(event=event, nonce=event.id, nonce_ttl=timedelta(minutes=1))
+    return Admission(event=event, rules=Rules(source="s", pipeline="p"), nonce=event.id)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from collections import defaultdict
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 import pytest
 
-from gateway.ledger import LedgerFull, Limit, open_ledger
+from gateway.ledger import Filter, LedgerFull, Limit, Retention, open_ledger
 from gateway.ledger.keys import KEYS, key
 
 pytestmark = pytest.mark.anyio
@@ -50,6 +53,67 @@ async def test_a_batch_decides_each_event_apart_from_its_neighbours(ledger, admi
     ]
     outcomes = [verdict.outcome for verdict in await ledger.admit(batch)]
     assert outcomes == ["accepted", "limited", "accepted", "duplicate", "full"]
+
+
+async def test_a_duplicate_is_counted_with_its_event_and_can_be_listed(ledger, admission):
+    first, *_ = await ledger.admit([admission(dedupe_id="again"), admission(), admission(dedupe_id="again")])
+    await ledger.admit([admission(dedupe_id="again")])
+    (view,) = await ledger.events(wanted=Filter(repeated=True))
+    assert (view.id, view.repeats) == (first.event_id, 2)
+    assert abs(view.repeated_at - datetime.now(UTC)) < timedelta(seconds=10)
+    assert len(await ledger.events()) == 2
+    assert (await ledger.stats()).counts["duplicate"] == 2
+
+
+async def test_a_duplicate_of_a_forgotten_event_is_known_still(redis_url, admission):
+    ledger = await open_ledger(redis_url, retention=Retention(keep=timedelta(milliseconds=1)))
+    (first,) = await ledger.admit([admission(dedupe_id="old")])
+    work = (await ledger.begin(first.event_id, fence="f")).work
+    await ledger.finish(work, "done")
+    await asyncio.sleep(0.05)
+    assert await ledger.show(first.event_id) is None
+    (again,) = await ledger.admit([admission(dedupe_id="old")])
+    assert (again.outcome, again.event_id, again.state) == ("duplicate", first.event_id, "finished")
+    await ledger.close()
+
+
+@pytest.mark.parametrize("kind", ["dedupe", "nonce"])
+async def test_an_id_and_a_mac_are_forgotten_when_their_time_is_over(ledger, admission, kind):
+    short, long = timedelta(milliseconds=40), timedelta(minutes=1)
+    lifetimes = {"dedupe_ttl": long, "nonce_ttl": long} | {f"{kind}_ttl": short}
+    names = {"dedupe": {"dedupe_id": "one"}, "nonce": {"nonce": "one"}}[kind]
+    await ledger.admit([admission(**lifetimes, **names)])
+    (soon,) = await ledger.admit([admission(**lifetimes, **names)])
+    await asyncio.sleep(0.06)
+    (later,) = await ledger.admit([admission(**lifetimes, **names)])
+    assert (soon.outcome, later.outcome) == ("duplicate", "accepted")
+
+
+async def test_a_bucket_lives_as_long_as_its_longest_memory_and_is_rid_of_what_expired(ledger, admission):
+    ids = same_bucket(16)
+    await ledger.admit([admission(dedupe_id=one, dedupe_ttl=timedelta(milliseconds=30)) for one in ids[:8]])
+    (bucket,) = await ledger.redis.keys(KEYS["dedupe"] + "*")
+    await ledger.admit([admission(dedupe_id=one, dedupe_ttl=timedelta(days=1)) for one in ids[8:12]])
+    await ledger.admit([admission(dedupe_id=ids[12], dedupe_ttl=timedelta(milliseconds=30))])
+    await asyncio.sleep(0.05)
+    assert await ledger.redis.hlen(bucket) == 13
+    assert 86_000 < await ledger.redis.ttl(bucket) <= 86_400
+    await ledger.admit([admission(dedupe_id=one, dedupe_ttl=timedelta(days=1)) for one in ids[13:]])
+    assert await ledger.redis.hlen(bucket) == 4 + 3
+    verdicts = await ledger.admit([admission(dedupe_id=one) for one in (ids[8], ids[15], ids[0])])
+    assert [one.outcome for one in verdicts] == ["duplicate", "duplicate", "accepted"]
+
+
+def same_bucket(count):
+    """Find ids of source `blog` that share a bucket: the first two bytes of their marks are equal."""
+    buckets = defaultdict(list)
+    numbers = itertools.count()
+    found = []
+    while len(found) < count:
+        number = next(numbers)
+        found = buckets[sha256(f"blog\0{number}".encode()).digest()[:2]]
+        found.append(str(number))
+    return found
 
 
 async def test_an_equal_id_of_another_source_is_another_event(ledger, admission):

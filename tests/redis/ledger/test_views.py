@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.ledger import CircuitRule, LedgerDown, LedgerError, NewDelivery, new_delivery_id, open_ledger
+from gateway.ledger import CircuitRule, Filter, LedgerDown, LedgerError, NewDelivery, new_delivery_id, open_ledger
 
 pytestmark = pytest.mark.anyio
 
@@ -43,8 +43,8 @@ async def test_events_are_listed_newest_first_and_filtered_and_paged(ledger, adm
     listed = [view.id for view in await ledger.events()]
     assert sorted(listed) == sorted(newest)
     assert listed[2:] == [view.id for view in await ledger.events(before=listed[1])]
-    assert {view.source for view in await ledger.events(source="a")} == {"a"}
-    assert await ledger.events(state="done") == []
+    assert {view.source for view in await ledger.events(wanted=Filter(source="a"))} == {"a"}
+    assert await ledger.events(wanted=Filter(state="done")) == []
 
 
 async def test_tail_goes_on_after_the_last_seen(ledger, admission):

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.admit import MOST_BYTES, Admitter
 from gateway.errors import LedgerUnavailable, Overloaded
-from gateway.ledger import Admission, Event, LedgerDown, LedgerError, LedgerFull, Verdict, new_event_id
+from gateway.ledger import Admission, Event, LedgerDown, LedgerError, LedgerFull, Rules, Verdict, new_event_id
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -32,7 +32,7 @@ class SlowLedger:
 
 def admission(size=2):
     event = Event(id=new_event_id(NOW), source="s", pipeline="p", received_at=NOW, body=b"x" * size)
-    return Admission(event=event, nonce=event.id, nonce_ttl=timedelta(minutes=1))
+    return Admission(event=event, rules=Rules(source="s", pipeline="p"), nonce=event.id)
 
 
 async def settle():

@@ -146,13 +146,14 @@ class TestUnknownSource:
 
     def test_unknown_source_costs_a_mac_over_the_body(self, monkeypatch):
         hashed = []
-        real = hmac.new
+        real = hmac.digest
         monkeypatch.setattr(
-            "gateway.verify.verifier.hmac.new", lambda *args, **kw: hashed.append(1) or real(*args, **kw)
+            "gateway.verify.verifier.hmac.digest",
+            lambda key, signed, name: hashed.append((len(signed) > len(BODY), name)) or real(key, signed, name),
         )
         with pytest.raises(SignatureInvalid):
             verify_dummy(BODY)
-        assert hashed == [1]
+        assert hashed == [(True, "sha256")]
 
 
 def test_nothing_secret_stands_in_a_repr():
