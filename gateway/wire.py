@@ -33,12 +33,16 @@ async def crowded(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class Lingering:
-    """A transport that, closed while the sender still writes, ends our side first: a reset would lose the answer."""
+    """A transport that writes what one turn of the loop gave it in one go: uvicorn writes an answer's head apart.
+
+    Closed while the sender still writes, it ends our side first: a reset would lose the answer.
+    """
 
     def __init__(self, transport: asyncio.Transport, wire: Wire) -> None:
         """Take the transport and the protocol on it."""
         self._transport = transport
         self._wire = wire
+        self._held: list[bytes] = []
         self.lingers = False
 
     def __getattr__(self, name: str) -> Any:
@@ -46,9 +50,17 @@ class Lingering:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Write, unless our side has ended."""
-        if not self.lingers:
-            self._transport.write(data)
+        """Write when this turn ends, unless our side has ended."""
+        if self.lingers:
+            return
+        self._held.append(data)
+        if len(self._held) == 1:
+            self._wire.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        held, self._held = self._held, []
+        if held and not self._transport.is_closing():
+            self._transport.write(b"".join(held))
 
     def is_closing(self) -> bool:
         """Tell whether this connection is over."""
@@ -56,6 +68,7 @@ class Lingering:
 
     def close(self) -> None:
         """Close, at once or after the sender had its chance to read."""
+        self._flush()
         if not self._wire.unread:
             self._transport.close()
         elif not self.is_closing():
