@@ -114,7 +114,7 @@ def knock(arrival: Arrival, *, now: datetime) -> Challenge | None:
     """Charge the address, and give the answer to a question that nobody signs; None if this is none."""
     entrance, scope = arrival.entrance, arrival.scope
     check_address(scope, arrival.gate, source=entrance.source if entrance else None)
-    if entrance is None:
+    if entrance is None or entrance.source.scheme.handshake is None:
         return None
     source = entrance.source
     return handshake(
