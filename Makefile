@@ -11,7 +11,7 @@ $(STAMP): requirements.lock pyproject.toml .ci/setup
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(STAMP) ## Make .venv from requirements.lock
@@ -41,14 +41,20 @@ bench: $(STAMP) ## Measure throughput, pickup and memory
 	@set -e; for one in burst kills pickup memory; do \
 		echo; echo "== $$one"; PYTHONPATH=tests $(VENV)/python "tests/bench/$$one.py"; done
 
+.PHONY: bench-gateway
+bench-gateway: $(STAMP) ## Measure the gateway beside a bare route and the usual design (ARGS=--quick)
+	@PYTHONPATH=tests $(VENV)/python -m bench.gateway $(ARGS)
+
 .PHONY: faults
 faults: $(STAMP) ## Kill parts under load and check that nothing is lost
 	$(VENV)/python -m pytest tests/faults
 
 .PHONY: lock
-lock: $(STAMP) ## Write requirements.lock anew (ARGS=--upgrade takes the newest versions)
+lock: $(STAMP) ## Write the locks anew (ARGS=--upgrade takes the newest versions)
 	$(VENV)/uv pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url --all-extras \
 		--group dev --no-annotate --no-header $(ARGS) pyproject.toml -o requirements.lock
+	$(VENV)/uv pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate \
+		--no-header $(ARGS) tests/bench/peers.in -o tests/bench/peers.lock
 
 .PHONY: clean
 clean: ## Remove caches and build results, but not .venv

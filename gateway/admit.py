@@ -6,12 +6,14 @@ import asyncio
 import logging
 from collections import deque
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from gateway.errors import LedgerUnavailable, Overloaded
 from gateway.ledger import LedgerDown, LedgerError, LedgerFull
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from gateway.ledger import Admission, Ledger, Verdict
     from gateway.ledger.event import Lane
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("hookmill.gateway")
 MOST_EVENTS = 64  # a call; beyond it one script would hold Redis too long
 MOST_BYTES = 1024 * 1024
+ENOUGH = 16  # events are worth a call beside those in flight
+MOST_FLIGHTS = 4
 MOST_WAITING = 4096
 MOST_WAITING_BYTES = 64 * 1024 * 1024
 DEADLINE = timedelta(seconds=1)
@@ -28,7 +32,11 @@ SHARES = {"low": 0.8, "normal": 0.9, "high": 1.0}
 
 
 class Admitter:
-    """Coalesces concurrent admissions: while one call is in flight, the next ones gather. No timer adds latency."""
+    """Coalesces concurrent admissions: while calls are in flight, the next ones gather. No timer adds latency.
+
+    Where `ENOUGH` have gathered another call goes out beside those in flight, at once: the ledger works on it while the
+    rest of the burst is still being verified.
+    """
 
     def __init__(
         self,
@@ -46,7 +54,7 @@ class Admitter:
         self._waiting: deque[Waiting] = deque()
         self._waiting_bytes = 0
         self._ends: deque[tuple[float, asyncio.Future[Verdict]]] = deque()
-        self._flight: asyncio.Task[None] | None = None
+        self._flights: set[asyncio.Task[None]] = set()
         self._pending = 0
 
     def check_load(self, lane: Lane, *, most: int) -> None:
@@ -68,10 +76,12 @@ class Admitter:
         verdict: asyncio.Future[Verdict] = loop.create_future()
         self._waiting.append((admission, verdict))
         self._waiting_bytes += size
-        if self._flight is None:
-            self._flight = asyncio.create_task(self._fly())
-        self._pending += 1
+        if len(self._waiting) >= ENOUGH:
+            self._depart()
+        elif len(self._waiting) == 1 and not self._flights:
+            loop.call_soon(self._depart)  # with all that this turn of the loop still brings
         self._await(verdict, until=loop.time() + self._deadline)
+        self._pending += 1
         try:
             return await verdict
         finally:
@@ -79,8 +89,8 @@ class Admitter:
 
     async def close(self) -> None:
         """Wait for what is in flight."""
-        if self._flight is not None:
-            await self._flight
+        while self._flights:
+            await asyncio.wait(self._flights)
 
     def _await(self, verdict: asyncio.Future[Verdict], *, until: float) -> None:
         """See to it that the caller hears something in time: one timer, that of whoever waits for longest."""
@@ -97,12 +107,27 @@ class Admitter:
         if self._ends:
             loop.call_at(self._ends[0][0], self._give_up)
 
-    async def _fly(self) -> None:
+    def _depart(self) -> None:
+        """Send off what waits, unless enough is in flight: then it goes when one lands."""
+        if len(self._flights) < MOST_FLIGHTS and (batch := self._next()):
+            answer = self._ledger.admit([admission for admission, _ in batch])
+            self._flights.add(asyncio.create_task(self._land(batch, answer)))
+
+    async def _land(self, batch: list[Waiting], answer: Awaitable[list[Verdict]]) -> None:
         try:
-            while batch := self._next():
-                await self._call(batch)
-        finally:
-            self._flight = None
+            verdicts = await answer
+        except Exception as error:  # noqa: BLE001 - every caller of the batch is to hear of it
+            if not isinstance(error, (LedgerDown, LedgerFull)):  # those two the listeners hear of
+                log.error("%d events not admitted: %s", len(batch), type(error).__name__)  # noqa: TRY400 - texts stay out
+            for _, waiting in batch:
+                if not waiting.done():
+                    waiting.set_exception(_told(error))
+        else:
+            for (_, waiting), verdict in zip(batch, verdicts, strict=True):
+                if not waiting.done():
+                    waiting.set_result(verdict)
+        self._flights.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+        self._depart()
 
     def _next(self) -> list[Waiting]:
         batch: list[Waiting] = []
@@ -117,20 +142,6 @@ class Admitter:
                 batch.append((admission, verdict))
                 size += len(admission.event.body)
         return batch
-
-    async def _call(self, batch: list[Waiting]) -> None:
-        try:
-            verdicts = await self._ledger.admit([admission for admission, _ in batch])
-        except Exception as error:  # noqa: BLE001 - every caller of the batch is to hear of it
-            if not isinstance(error, (LedgerDown, LedgerFull)):  # those two the listeners hear of
-                log.error("%d events not admitted: %s", len(batch), type(error).__name__)  # noqa: TRY400 - texts stay out
-            for _, waiting in batch:
-                if not waiting.done():
-                    waiting.set_exception(_told(error))
-            return
-        for (_, waiting), verdict in zip(batch, verdicts, strict=True):
-            if not waiting.done():
-                waiting.set_result(verdict)
 
 
 def _told(error: Exception) -> Exception:

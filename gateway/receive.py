@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
@@ -29,7 +28,7 @@ from gateway.errors import (
     Overloaded,
     RateLimited,
 )
-from gateway.ledger import Admission, Event, new_event_id
+from gateway.ledger import Admission, Event, new_event_id, new_traceparent
 from gateway.reply import Reply, header_lines
 from gateway.verify import handshake, request_url, verify, verify_dummy
 from gateway.verify.strict_json import check as check_json
@@ -203,15 +202,16 @@ def media_type(headers: Headers) -> str:
 
 def make_event(source: Source, headers: Headers, *, body: bytes, verified: Verified, received_at: datetime) -> Event:
     """Make the immutable event, with a trace of its own: a stranger's is not continued."""
+    event_id = new_event_id(received_at)
     return Event(
-        id=new_event_id(received_at),
+        id=event_id,
         source=source.name,
         pipeline=source.pipeline,
         received_at=received_at,
         body=body,
         content_type=text(headers, b"content-type"),
         headers=kept_headers(headers),
-        traceparent=new_traceparent(),
+        traceparent=new_traceparent(event_id),
         source_event_id=verified.dedupe_id,
     )
 
@@ -226,12 +226,6 @@ def is_kept(name: bytes) -> bool:
     """Tell whether a header of that name is kept with its event."""
     spelled = name.decode("latin-1")
     return bool(KEPT.fullmatch(spelled)) and not PROOF.search(spelled)
-
-
-def new_traceparent() -> str:
-    """Make a sampled W3C trace context: https://www.w3.org/TR/trace-context/#traceparent-header."""
-    random = secrets.token_hex(24)
-    return f"00-{random[:32]}-{random[32:]}-01"
 
 
 def respond(arrival: Arrival, source: Source, *, event: Event, verdict: Verdict) -> Reply:

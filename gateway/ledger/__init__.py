@@ -14,6 +14,7 @@ from gateway.ledger.event import (
     Work,
     new_delivery_id,
     new_event_id,
+    new_traceparent,
 )
 from gateway.ledger.ledger import Ledger, open_ledger
 from gateway.ledger.progress import Progress
@@ -47,5 +48,6 @@ __all__ = [
     "WorkView",
     "new_delivery_id",
     "new_event_id",
+    "new_traceparent",
     "open_ledger",
 ]

@@ -13,6 +13,8 @@ from typing import Any, Literal
 from pydantic_core import to_json
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base32: sorts as it counts
+TO_BASE_32 = str.maketrans(ALPHABET, "0123456789abcdefghijklmnopqrstuv")  # Python's digits
+LOW_64 = (1 << 64) - 1
 PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
 EVENT_ID = re.compile(rf"evt_[0-7][{ALPHABET}]{{25}}")
 Lane = Literal["high", "normal", "low"]
@@ -29,10 +31,20 @@ def received_ms(event_id: str) -> int:
     """Give the milliseconds since 1970 that an event id begins with. Raises ValueError where it is none."""
     if not EVENT_ID.fullmatch(event_id):
         raise ValueError(f"expected an event id, got {len(event_id)} characters")
-    number = 0
-    for character in event_id[4:]:
-        number = number << 5 | ALPHABET.index(character)
-    return number >> 80
+    return _number(event_id) >> 80
+
+
+def new_traceparent(event_id: str) -> str:
+    """Give the W3C trace context of a new, sampled trace whose id is the 128 bits of the event's: one names the other.
+
+    https://www.w3.org/TR/trace-context/#traceparent-header
+    """
+    number = _number(event_id)
+    return f"00-{number:032x}-{number & LOW_64:016x}-01"
+
+
+def _number(event_id: str) -> int:
+    return int(event_id[4:].translate(TO_BASE_32), 32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from gateway.ledger.slots import Slots, ms
 from gateway.ledger.views import Views, answer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Mapping, Sequence
 
     from redis.asyncio import Redis
 
@@ -52,21 +52,15 @@ class Ledger(Views):
 
     async def close(self) -> None:
         """Close the connections."""
+        await self.scripts.close()
         await self.redis.aclose()
 
-    async def admit(self, batch: Sequence[Admission]) -> list[Verdict]:
-        """Admit events, each independent of its neighbours; the verdicts come in the order of the batch."""
-        answers = await self.scripts("admit", *self._keep, *admit_arguments(batch))
-        return [
-            Verdict(
-                outcome=outcome.decode(),
-                event_id=event_id.decode(),
-                state=state.decode(),
-                retry_after=wait / 1e6,
-                remaining=remaining,
-            )
-            for outcome, event_id, state, wait, remaining in answers
-        ]
+    def admit(self, batch: Sequence[Admission]) -> Awaitable[list[Verdict]]:
+        """Admit events, each independent of its neighbours; the verdicts come in the order of the batch.
+
+        They are on their way to Redis when this returns.
+        """
+        return _verdicts(self.scripts.send("admit", *self._keep, *admit_arguments(batch)))
 
     async def begin(self, work_id: str, *, fence: str, lease: timedelta = LEASE) -> Begun:
         """Become the owner of a run or delivery, unless it is owned, over, waiting, paused or gone."""
@@ -140,6 +134,19 @@ class Ledger(Views):
     async def resume(self, kind: str, name: str) -> bool:
         """Resume it; False if it was not paused."""
         return bool(await self.scripts("pause", f"{kind}:{name}", 0))
+
+
+async def _verdicts(answers: Awaitable[Any]) -> list[Verdict]:
+    return [
+        Verdict(
+            outcome=outcome.decode(),
+            event_id=event_id.decode(),
+            state=state.decode(),
+            retry_after=wait / 1e6,
+            remaining=remaining,
+        )
+        for outcome, event_id, state, wait, remaining in await answers
+    ]
 
 
 async def open_ledger(

@@ -6,14 +6,18 @@ import hashlib
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+import hiredis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from gateway.ledger.errors import LedgerDown, LedgerError, LedgerFull
 from gateway.ledger.keys import KEYS, key
+from gateway.ledger.pipe import Pipe
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from redis.asyncio import Redis
 
 SHEBANG = "#!lua"
@@ -39,14 +43,28 @@ class Scripts:
     def __init__(self, redis: Redis, *, shebang: bool = True) -> None:
         """Take the client, and whether the server knows script flags (Redis >= 7)."""
         self.redis = redis
+        self._pipe = Pipe(redis.connection_pool)
         self.texts = {name: render(name, shebang=shebang) for name in NAMES}
         self.digests = {name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
                         for name, text in self.texts.items()}  # fmt: skip
 
     async def __call__(self, name: str, *arguments: Any) -> Any:
         """Run a script; raises LedgerDown, LedgerFull or LedgerError."""
+        sent = self.redis.evalsha(self.digests[name], 1, key("due"), *arguments)
+        return await self._answer(name, arguments, sent)
+
+    def send(self, name: str, *arguments: Any) -> Awaitable[Any]:
+        """Send a script's call now, before anyone waits; what is given must be awaited, and raises the same."""
+        command = hiredis.pack_command(("EVALSHA", self.digests[name], 1, key("due"), *arguments))
+        return self._answer(name, arguments, self._pipe.send(command))
+
+    async def close(self) -> None:
+        """Close what `send` uses."""
+        await self._pipe.close()
+
+    async def _answer(self, name: str, arguments: tuple[Any, ...], sent: Awaitable[Any]) -> Any:
         try:
-            return await self._run(name, arguments)
+            return await self._knowing(name, arguments, sent)
         except (RedisConnectionError, RedisTimeoutError, ReadOnlyError, OSError) as error:
             raise LedgerDown(f"Redis did not answer ({type(error).__name__})") from error
         except OutOfMemoryError as error:
@@ -56,8 +74,8 @@ class Scripts:
                 raise LedgerFull("Redis is out of memory") from error
             raise LedgerError(f"script {name}: {error}") from error
 
-    async def _run(self, name: str, arguments: tuple[Any, ...]) -> Any:
+    async def _knowing(self, name: str, arguments: tuple[Any, ...], sent: Awaitable[Any]) -> Any:
         try:
-            return await self.redis.evalsha(self.digests[name], 1, key("due"), *arguments)
+            return await sent
         except NoScriptError:  # a restarted or failed-over server; nothing ran
             return await self.redis.eval(self.texts[name], 1, key("due"), *arguments)

@@ -45,10 +45,10 @@ class Burst:
     ideal: float
 
 
-def make_redis(folder: Path) -> EmbeddedRedis:
-    """A durable server of its own."""
-    address = Address(port=free_port())
-    return EmbeddedRedis(EmbeddedServer(binary=find_server(), folder=folder, address=address, options=dict(DURABLE)))
+def make_redis(folder: Path, options: dict[str, str] | None = None) -> EmbeddedRedis:
+    """A durable server of its own, with those options besides."""
+    address, given = Address(port=free_port()), dict(DURABLE) | (options or {})
+    return EmbeddedRedis(EmbeddedServer(binary=find_server(), folder=folder, address=address, options=given))
 
 
 def run(events=500, latency=2.0, limit=20, *, workers=1, during=None, concurrency=40) -> Burst:

@@ -13,6 +13,7 @@ import pytest
 from served import BODY, SECRETS, free_id, signed_headers
 
 from gateway.ledger import Ledger
+from gateway.ledger.event import received_ms
 from otel.records import EventAccepted, EventRejected
 
 PLAIN = SECRETS["plain"]
@@ -230,6 +231,7 @@ def test_the_event_keeps_what_tells_of_the_delivery_and_nothing_that_proves_it(g
     assert event.source_event_id == "msg_1"
     assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", event.traceparent)
     assert "a" * 32 not in event.traceparent
+    assert received_ms(event.id) == int(event.traceparent[3:15], 16), "an event's id tells its trace"
 
 
 def test_listeners_hear_of_every_admission_and_every_refusal(gateway):

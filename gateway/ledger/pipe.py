@@ -1,0 +1,101 @@
+"""A connection that needs not wait for one answer before the next command goes out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+
+if TYPE_CHECKING:
+    from redis.asyncio import ConnectionPool
+
+    from gateway.ledger.connection import Packed
+
+
+class Pipe:
+    """Sends each command within the call that gives it, and hands the answers out in order."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        """Take where connections come from; one is taken at the first command, and kept."""
+        self._pool = pool
+        self._connection: Packed | None = None
+        self._unsent: list[bytes] = []
+        self._pending: deque[asyncio.Future[Any]] = deque()
+        self._reading: asyncio.Task[None] | None = None
+
+    def send(self, command: bytes) -> asyncio.Future[Any]:
+        """Send a packed command; the future gives the answer, or raises RedisError or OSError.
+
+        Without a connection it goes out as soon as there is one. Whoever waits has to set the end of the wait: only the
+        oldest answer's time is bounded here, by the socket's timeout.
+        """
+        answer = asyncio.get_running_loop().create_future()
+        self._pending.append(answer)
+        if self._connection is not None and self._connection.usable:
+            self._connection.write(command)
+        else:
+            self._unsent.append(command)
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read())
+        return answer
+
+    async def close(self) -> None:
+        """Close the connection; nobody may wait for an answer any more."""
+        if self._reading is not None:
+            self._reading.cancel()
+        await self._drop()
+
+    async def _read(self) -> None:
+        try:
+            while self._pending:
+                try:
+                    answer = await _answer(await self._open())
+                except (RedisError, OSError) as error:
+                    await self._fail(error)
+                else:
+                    _settle(self._pending.popleft(), answer)
+        finally:
+            self._reading = None
+
+    async def _fail(self, error: Exception) -> None:
+        """Tell everyone who waits; what was not sent is not sent later, when nobody waits for it."""
+        waiting, self._pending, self._unsent = self._pending, deque(), []
+        await self._drop()
+        for one in waiting:
+            _settle(one, RedisConnectionError(type(error).__name__))
+
+    async def _open(self) -> Packed:
+        """Give the connection, a new one if need be, with everything sent that waited for it."""
+        if self._connection is None or (self._unsent and not self._connection.usable):
+            await self._drop()
+            self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        unsent, self._unsent = self._unsent, []
+        for command in unsent:
+            self._connection.write(command)
+        return self._connection
+
+    async def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect()
+            await self._pool.release(connection)
+
+
+async def _answer(connection: Packed) -> Any:
+    """Read one answer; an error that Redis answered with is given, not raised."""
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error
+
+
+def _settle(waiting: asyncio.Future[Any], answer: Any) -> None:
+    if waiting.done():  # whoever waited has gone
+        return
+    if isinstance(answer, Exception):
+        waiting.set_exception(answer)
+    else:
+        waiting.set_result(answer)

@@ -1,0 +1,150 @@
+"""What one gateway process takes, beside a bare Starlette route and the usual design: `make bench-gateway`.
+
+All in one run, interleaved, on the same two cores: wrk at 32 and 64 connections, signed events of 1 KB, each subject
+one uvicorn process (uvloop, httptools) with a redis-server of its own (appendfsync everysec, no maxmemory). The
+gateway writes its default log to a file, its source has no limit, no worker runs, and each store is emptied between
+the rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.gateway.cpu import Split, run_splits
+from bench.gateway.flat import Flat, run_flat
+from bench.gateway.open_loop import OpenLoop
+from bench.gateway.report import GATEWAY, Report, aims, as_json
+from bench.gateway.rounds import Sample, Say, medians, run_rounds
+from bench.gateway.subjects import ROOT, bare, hookmill, usual
+from bench.gateway.tables import tables, write_between
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SUBJECTS = {"bare": bare, "gateway": hookmill, "usual": usual}
+PARTS = ("compare", "flat", "open-loop", "profile")
+CORES = 2
+QUIET = 0.5  # load average
+KNEE_WIDTH, KNEE_SHARE = 64, 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How much of everything; seconds."""
+
+    widths: tuple[int, ...] = (32, KNEE_WIDTH)
+    rounds: int = 5
+    seconds: int = 5
+    events: int = 1_000_000
+    open_seconds: int = 60
+    profile_seconds: int = 10
+
+
+QUICK = Plan(rounds=1, seconds=2, events=10_000, open_seconds=5, profile_seconds=3)
+
+
+def main() -> int:
+    """Run what is asked for; 1 if any request failed, whatever the figures are."""
+    options = read_options()
+    plan = QUICK if options.quick else Plan(rounds=options.rounds, seconds=options.seconds, events=options.events)
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])  # all that is started here inherits it
+    if os.getloadavg()[0] > QUIET:
+        print(f"this machine is busy (load {os.getloadavg()[0]:.1f}); the figures will tell little", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as folder, telling() as say:
+        report = measure(Path(folder), options, plan, say=say)
+    show(report, options)
+    return 1 if report.failures else 0
+
+
+@contextmanager
+def telling() -> Iterator[Say]:
+    """Show on stderr what is being done: in one line of a terminal, else in a line each."""
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True, refresh_per_second=2) as shown:
+        line = shown.add_task("", total=None)
+        yield (lambda what: shown.update(line, description=what)) if console.is_terminal else console.print
+
+
+def read_options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench.gateway", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="everything in small: shows that it works, not how quick")
+    parser.add_argument("--only", action="append", choices=PARTS, help="a part; may be given several times")
+    parser.add_argument("--subjects", default=",".join(SUBJECTS), help="of the comparison (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=Plan().rounds, help="default: %(default)s")
+    parser.add_argument("--seconds", type=int, default=Plan().seconds, help="of a round, default: %(default)s")
+    parser.add_argument("--events", type=int, default=Plan().events, help="in a full store, default: %(default)s")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--readme", action="store_true", help="put the tables into README.md")
+    return parser.parse_args()
+
+
+def measure(folder: Path, options: argparse.Namespace, plan: Plan, *, say: Say) -> Report:
+    """Run the parts."""
+    parts = options.only or PARTS
+    samples: list[Sample] = []
+    flat: Flat | None = None
+    loop: OpenLoop | None = None
+    splits: list[Split] = []
+    if "compare" in parts:
+        samples = compare(folder, options.subjects.split(","), plan, say=say)
+    if "open-loop" in parts:
+        loop = send_steadily(folder, samples, plan, say=say)
+    if "profile" in parts:
+        splits = run_splits(folder, seconds=plan.profile_seconds, say=say)
+    if "flat" in parts:
+        flat = run_flat(folder, events=plan.events, rounds=plan.rounds, seconds=plan.seconds, say=say)
+    return Report(samples=samples, flat=flat, open_loop=loop, splits=splits)
+
+
+def compare(folder: Path, names: list[str], plan: Plan, *, say: Say) -> list[Sample]:
+    """Take the interleaved rounds."""
+    with ExitStack() as opened:
+        subjects = [opened.enter_context(SUBJECTS[name](folder / name)) for name in names]
+        return run_rounds(subjects, connections=plan.widths, rounds=plan.rounds, seconds=plan.seconds, say=say)
+
+
+def send_steadily(folder: Path, samples: list[Sample], plan: Plan, *, say: Say) -> OpenLoop:
+    """Run the open loop at half of what the gateway takes; finds that first where the comparison has not."""
+    with hookmill(folder / "steady") as subject:
+        if not any(one.subject == GATEWAY for one in samples):
+            samples = run_rounds(
+                [subject], connections=(KNEE_WIDTH,), rounds=plan.rounds, seconds=plan.seconds, say=say
+            )
+        rate = medians(samples, GATEWAY, KNEE_WIDTH).per_second * KNEE_SHARE
+        say(f"open loop: {rate:.0f}/s for {plan.open_seconds} s")
+        subject.clear()
+        command = [sys.executable, "-m", "bench.gateway.open_loop", subject.url]
+        command += ["--rate", str(rate), "--seconds", str(plan.open_seconds)]
+        env = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+        told = subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True, timeout=plan.open_seconds + 60)
+        return OpenLoop(**json.loads(told.stdout))
+
+
+def show(report: Report, options: argparse.Namespace) -> None:
+    """Print the tables, the aims and the failures, and write the files that were asked for."""
+    print(tables(report), end="\n\n")
+    for aim in aims(report):
+        print(f"{'✓' if aim.reached else '✗'} {aim.what}: {aim.measured:.2f}")
+    for failure in report.failures:
+        print(f"✗ {failure}")
+    if options.json:
+        options.json.write_text(json.dumps(as_json(report), indent=1))
+    if options.readme:
+        write_between(ROOT / "README.md", tables(report))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
