@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
-from served import BODY, CONFIG, SECRETS, signed_headers
+from served import BODY, CONFIG, SECRETS, read_answer, request_bytes, signed_headers
 
 DOOR = """
 [gateway]
@@ -58,24 +59,28 @@ def test_low_priority_is_shed_first_while_the_ledger_is_slow(start, own_redis):
     redis = own_redis()
     gateway = start(redis.url, config=LANES)
     gateway.post("high", BODY, signed_headers())
-    os.kill(redis.pid, signal.SIGSTOP)
-    try:
-        with ThreadPoolExecutor(20) as pool:
-            waiting = [pool.submit(gateway.post, "high", BODY, signed_headers()) for _ in range(8)]
-            time.sleep(0.3)
-            low = gateway.post("low", BODY, signed_headers())
-            waiting.append(pool.submit(gateway.post, "normal", BODY, signed_headers()))
-            time.sleep(0.1)
-            normal = gateway.post("normal", BODY, signed_headers())
-            waiting.append(pool.submit(gateway.post, "high", BODY, signed_headers()))
-            time.sleep(0.1)
-            high = gateway.post("high", BODY, signed_headers())
-            answers = [one.result() for one in waiting]
-    finally:
-        os.kill(redis.pid, signal.SIGCONT)
+    with ExitStack() as opened:
+
+        def send(lane):
+            client = opened.enter_context(socket.create_connection(("127.0.0.1", gateway.port), timeout=5))
+            headers = signed_headers() | {"content-length": str(len(BODY))}
+            client.sendall(request_bytes(f"/hooks/{lane}", headers, BODY))
+            return client
+
+        os.kill(redis.pid, signal.SIGSTOP)
+        try:
+            waiting = [send("high") for _ in range(8)]
+            low = read_answer(send("low"))
+            waiting.append(send("normal"))
+            normal = read_answer(send("normal"))
+            waiting.append(send("high"))
+            high = read_answer(send("high"))
+            answers = [read_answer(client) for client in waiting]
+        finally:
+            os.kill(redis.pid, signal.SIGCONT)
     for shed in (low, normal, high):
-        assert (shed.status_code, shed.json()["code"], shed.headers["retry-after"]) == (503, "overloaded", "1")
-    assert {one.json()["code"] for one in answers} == {"ledger_unavailable"}
+        assert (shed.status, shed.code, shed.headers["retry-after"]) == (503, "overloaded", "1")
+    assert {one.code for one in answers} == {"ledger_unavailable"}
     until = time.monotonic() + 5
     while (status := gateway.post("low", BODY, signed_headers()).status_code) == 503 and time.monotonic() < until:
         time.sleep(0.05)
