@@ -26,6 +26,7 @@ up: $(STAMP) ## Run everything on this machine, with its own Redis
 
 .PHONY: test
 test: $(STAMP) ## Run the tests
+	@.ci/setup tests
 	$(VENV)/python -m pytest tests/unit tests/redis tests/system tests/faults
 
 .PHONY: check

@@ -10,7 +10,7 @@ import json
 import typing
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from actors.keeper import Holding
-    from actors.llm import Answer, Asker, ModelCall
+    from actors.llm import Answer, Asker
     from actors.registry import Pipeline
     from gateway.ledger import Event, Ledger, Work
-    from otel.records import Listener
+    from otel.records import Listener, ModelCall
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -220,13 +220,7 @@ class Run:
         tell(self._place.listeners, record)
 
     def _tell_call(self, step: str, alias: str, call: ModelCall) -> None:
-        record = ModelCalled(
-            event_id=self.event.id,
-            source=self.event.source,
-            step=step,
-            alias=alias,
-            **asdict(call),
-        )
+        record = ModelCalled(event_id=self.event.id, source=self.event.source, step=step, alias=alias, call=call)
         tell(self._place.listeners, record)
 
 

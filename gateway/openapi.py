@@ -149,12 +149,15 @@ def _page() -> Document:
 
 
 def _show() -> Document:
+    shown = _json("What is known of it; as a page for whoever wants HTML more than JSON.", ref("Work"))
+    shown["content"]["text/html"] = {"schema": {"type": "string"}}
+    shown["headers"] = {"Vary": {"required": True, "schema": {"const": "Accept"}}}
     return {
         "operationId": "showEvent",
         "summary": "Show an event or a delivery: where it is, its steps, its result.",
         "security": SECURED,
         "parameters": [_in_path("event_id", EVENT_ID)],
-        "responses": {"200": _json("What is known of it.", ref("Work")), **_refusals(READING, errors.NotFound)},
+        "responses": {"200": shown, **_refusals(READING, errors.NotFound)},
     }
 
 

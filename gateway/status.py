@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from gateway.errors import NotFound, ParameterInvalid
 from gateway.ledger import LedgerError
 from gateway.ledger.event import EVENT_ID
 from gateway.ledger.view import Filter
+from gateway.page import prefers_page, render_page
 from gateway.problem import GUARD
 from gateway.receive import NAME, check_address
 from gateway.streams import LAST, begin_stream
@@ -33,6 +35,16 @@ MOST_LISTED = 200
 FILTERS = frozenset({"source", "state", "repeated"})
 STATES = ("queued", "running", "waiting", "done", "discarded", "dead")
 IN_FULL = frozenset({"steps", "result", "deliveries"})
+
+
+class WorkResponse(JSONResponse):
+    """JSON in which half of a surrogate pair, as a model may leave one behind, stands as its escape."""
+
+    def render(self, content: Any) -> bytes:
+        """Write it as JSONResponse does, which would fail."""
+        return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
+            "utf-8", "backslashreplace"
+        )
 
 
 async def list_events(request: Request) -> Response:
@@ -59,7 +71,10 @@ async def stream_event(request: Request) -> ASGIApp:
 
 
 async def show_event(request: Request) -> Response:
-    """Show an event or a delivery to whoever holds its link or a token; only they learn whether it exists."""
+    """Show an event or a delivery to whoever holds its link or a token; only they learn whether it exists.
+
+    A browser gets a page, everything else JSON.
+    """
     gate: Gate = request.state.gate
     event_id = request.path_params["event_id"]
     check_address(request.scope, gate)
@@ -67,7 +82,9 @@ async def show_event(request: Request) -> Response:
     view = await gate.ledger.show(event_id)
     if view is None:
         raise NotFound
-    return JSONResponse(view.json(), headers=GUARD)
+    if prefers_page(request.headers.get("accept", "")):
+        return render_page(view, now=gate.clock())
+    return WorkResponse(view.json(), headers={**GUARD, "Vary": "Accept"})
 
 
 def brief(view: WorkView) -> dict[str, Any]:

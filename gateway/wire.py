@@ -91,6 +91,7 @@ class Wire(asyncio.Protocol):
     head_bytes = 0
     head_since: float | None = None  # the time of the loop at which a header block began, and has not ended
     head_timer: asyncio.TimerHandle | None = None
+    end_timer: asyncio.TimerHandle | None = None
     in_head = True
     scope: Any
 
@@ -110,6 +111,7 @@ class Wire(asyncio.Protocol):
         """Forget the connection."""
         if self.head_timer is not None:
             self.head_timer.cancel()
+        self._stop_end_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -134,6 +136,14 @@ class Wire(asyncio.Protocol):
         """Begin to wait for the next request; of this one, no more will come."""
         self.scope[WHOLE] = True
         self.in_head, self.head_bytes = True, 0
+        self._stop_end_timer()
+
+    def answered_early(self) -> None:
+        """Give a sender that was answered before its request had ended a while to end it.
+
+        A proxy takes the connection for good, and would lose its next request, another sender's, to one that we close.
+        """
+        self.end_timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP, once: not after an answer that has begun, and with no other answer after it."""
@@ -155,6 +165,11 @@ class Wire(asyncio.Protocol):
             self.transport.abort()
         else:
             self.head_timer = self.loop.call_at(end, self._watch_head)
+
+    def _stop_end_timer(self) -> None:
+        if self.end_timer is not None:
+            self.end_timer.cancel()
+            self.end_timer = None
 
     def _refuse_head(self) -> None:
         reply = render(HeadersTooLarge(), headers={"Connection": "close"})
@@ -179,7 +194,7 @@ class HttptoolsWire(Wire, HttpToolsProtocol):
         self.message_ended()
 
     def on_response_complete(self) -> None:
-        """Go on with the connection, unless its sender was answered before the request had ended."""
+        """Go on with the connection, once the request that was answered has ended."""
         if not self.pipeline and self.cycle.response_complete and self.cycle.more_body:
-            self.transport.close()
+            self.answered_early()
         super().on_response_complete()

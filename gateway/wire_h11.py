@@ -51,7 +51,7 @@ class H11Wire(Wire, H11Protocol):
         self.conn = Heard(self)
 
     def on_response_complete(self) -> None:
-        """Go on with the connection, unless its sender was answered before the request had ended."""
+        """Go on with the connection, once the request that was answered has ended."""
         if self.cycle.response_complete and self.cycle.more_body:
-            self.transport.close()
+            self.answered_early()
         super().on_response_complete()

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from pydantic_core import to_json
 
-from otel.records import DeliveryAttempted, EventAccepted, EventRejected, ModelCalled, RunFinished, StepFinished, Swept
+from otel.records import (
+    DeliveryAttempted,
+    EventAccepted,
+    EventRejected,
+    ModelCall,
+    ModelCalled,
+    RunFinished,
+    StepFinished,
+    Swept,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +38,7 @@ NAMES = {
     ModelCalled: ("model.called", logging.DEBUG),
 }
 
-FIELDS = {kind: tuple(one.name for one in fields(kind)) for kind in NAMES}
+FIELDS = {kind: tuple(one.name for one in fields(kind)) for kind in (*NAMES, ModelCall)}
 CHATTY = ("httpx", "httpcore", "LiteLLM", "dramatiq", "asyncio", "openai", "uvicorn")
 
 logger = logging.getLogger("hookmill")
@@ -121,7 +130,9 @@ class PlainLine(logging.Formatter):
 
 
 def _fields(record: Record) -> dict[str, Any]:
-    values = {name: getattr(record, name) for name in FIELDS[type(record)]}
+    values = _values(record)
+    if isinstance(record, ModelCalled):
+        values |= _values(values.pop("call"))
     traceparent = values.pop("traceparent", "")
     if traceparent:
         values["trace_id"] = traceparent.split("-")[1]
@@ -129,6 +140,10 @@ def _fields(record: Record) -> dict[str, Any]:
         name: round(value.total_seconds(), 6) if isinstance(value, timedelta) else value
         for name, value in values.items()
     }
+
+
+def _values(record: Record | ModelCall) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in FIELDS[type(record)]}
 
 
 def _place(record: logging.LogRecord) -> str:

@@ -46,16 +46,13 @@ class StepFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelCalled:
-    """One call to one provider ended; `error_class` is None when its answer was taken.
+class ModelCall:
+    """One call to one provider; `error_class` is None when its answer was taken.
 
-    `priced` is False where the price or the number of tokens is not known; tokens are then estimated.
+    Else it is transient, rate_limited, bad_output, permanent or cancelled. `priced` is False where the price or the
+    number of tokens is not known; tokens are then estimated.
     """
 
-    event_id: str
-    source: str
-    step: str
-    alias: str
     candidate: str
     model: str
     took: timedelta
@@ -65,6 +62,17 @@ class ModelCalled:
     output_tokens: int = 0
     cost_usd: float = 0.0
     priced: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCalled:
+    """A step of a run called a provider, under an alias of models.yaml."""
+
+    event_id: str
+    source: str
+    step: str
+    alias: str
+    call: ModelCall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

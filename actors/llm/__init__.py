@@ -4,6 +4,6 @@ Importing this imports no LiteLLM; `actors.llm.provider.prepare()` does.
 """
 
 from actors.llm.ask import Asker
-from actors.llm.records import Answer, Call, ModelCall, Question, Reply, Slots, Wait
+from actors.llm.records import Answer, Call, Question, Reply, Wait
 
-__all__ = ["Answer", "Asker", "Call", "ModelCall", "Question", "Reply", "Slots", "Wait"]
+__all__ = ["Answer", "Asker", "Call", "Question", "Reply", "Wait"]

@@ -14,13 +14,15 @@ from actors.errors import Failure
 from actors.llm import output, prompt, provider
 from actors.llm.classify import HOPE, Trouble, classify, flaw
 from actors.llm.gate import Gate
-from actors.llm.records import Answer, ModelCall, Reply
+from actors.llm.records import Answer, Reply
+from otel.records import ModelCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from actors.llm.records import Call, Message, Question, Slots, Wait
+    from actors.llm.records import Call, Message, Question, Wait
     from gateway.config import Alias, Candidate, Models
+    from gateway.ledger.slots import Slots
 
 REPAIRS = 2
 """How often a candidate is shown what is wrong with its answer."""

@@ -18,9 +18,9 @@ from gateway.ledger.errors import LedgerError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from actors.llm.records import Outcome, Slots, Wait
+    from actors.llm.records import Outcome, Wait
     from gateway.config import Candidate
-    from gateway.ledger.slots import Grant
+    from gateway.ledger.slots import Grant, Slots
 
 SOONEST = timedelta(milliseconds=20)
 """No waiter looks again before that, whatever it is told."""

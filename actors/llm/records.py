@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from gateway.config import Candidate
-    from gateway.ledger.slots import CircuitRule, Grant
 
 Message = Mapping[str, str]
 """One chat message: `role` and `content`."""
@@ -57,24 +56,6 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelCall:
-    """One call to one provider ended; `error_class` is None when its answer was taken.
-
-    It is transient, rate_limited, bad_output, permanent or cancelled.
-    """
-
-    candidate: str
-    model: str
-    took: timedelta
-    error_class: str | None = None
-    degraded: bool = False
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: float = 0.0
-    priced: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The value a step gets, and what all calls of this ask together took to get it."""
 
@@ -100,15 +81,3 @@ class Call(Protocol):
         timeout: timedelta,  # noqa: ASYNC109 - LiteLLM's own limit; the caller sets one around it as well
     ) -> Reply:
         """Give the provider's reply."""
-
-
-class Slots(Protocol):
-    """Leave to call, fleet-wide; gateway.ledger.slots.Slots is one."""
-
-    async def acquire(self, candidate: str, *, token: str, limit: int | None, lease: timedelta) -> Grant:
-        """Ask for a slot."""
-
-    async def release(
-        self, candidate: str, *, token: str, outcome: Outcome, took: timedelta, circuit: CircuitRule
-    ) -> bool:
-        """Give it back, with what the call says of the candidate's health."""

@@ -166,10 +166,10 @@ async def test_a_run_past_its_deadline_is_cancelled_and_tried_again(make_bench, 
 async def test_an_answer_of_a_model_is_saved_and_told(make_bench, admit):
     async with make_bench(APP, "asking") as bench:
         view = await work(bench, await admit(bench, "asking", b'{"text": "I love it, thank you!"}'))
-        (call,) = bench.of(ModelCalled)
+        (told,) = bench.of(ModelCalled)
     assert view.result == {"sentiment": "positive"}
     assert (view.steps[0].candidate, view.steps[0].degraded, view.steps[0].calls) == ("fast", True, 1)
-    assert (call.step, call.alias, call.degraded, call.error_class) == ("mood", "fast", True, None)
+    assert (told.step, told.alias, told.call.degraded, told.call.error_class) == ("mood", "fast", True, None)
 
 
 async def test_a_parked_run_gives_its_place_up_and_goes_on_when_it_is_due(make_bench, admit):

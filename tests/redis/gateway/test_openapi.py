@@ -111,9 +111,10 @@ def test_real_answers_have_the_shapes_of_the_document(served, api):
         ("/ready", "/ready"),
         ("/live", "/live"),
     ]:
-        response = served.get(path, headers=AUTH)
-        assert response.status_code == 200
-        api[route]["GET"].validate_response(response)
+        for accept in ("*/*", "text/html"):
+            response = served.get(path, headers=AUTH | {"Accept": accept})
+            assert response.status_code == 200
+            api[route]["GET"].validate_response(response)
 
 
 def test_an_accepted_event_and_its_duplicate_have_the_shapes_of_the_document(served, api):

@@ -62,6 +62,33 @@ def test_a_token_without_the_read_scope_or_past_its_end_is_refused(gateway, even
     assert gateway.get(f"/events/{event_id}", headers=headers).status_code == 401
 
 
+BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+def test_a_browser_gets_a_page_and_every_other_program_json(gateway, event_id):
+    page, other = gateway.get(link(event_id), headers=BROWSER), gateway.get(link(event_id))
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert (page.headers["cache-control"], page.headers["referrer-policy"]) == ("no-store", "no-referrer")
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert f"<title>Queued: {event_id}</title>" in page.text
+    assert other.headers["content-type"] == "application/json"
+    assert page.headers["vary"] == other.headers["vary"] == "Accept"
+
+
+def test_a_browser_without_a_valid_link_learns_nothing_either(gateway, event_id):
+    refused = gateway.get(link(event_id, valid=-1), headers=BROWSER)
+    assert (refused.status_code, refused.headers["content-type"]) == (401, "application/problem+json")
+    assert refused.content == gateway.get(f"/events/{event_id}").content
+
+
+@pytest.mark.parametrize("headers", [BROWSER, {}])
+def test_a_result_with_half_a_character_is_shown(gateway, event_id, headers):
+    work = gateway.ledger(lambda ledger: ledger.begin(event_id, fence="f")).work
+    gateway.ledger(lambda ledger: ledger.finish(work, "done", result=b'{"text": "\\ud83d"}'))
+    shown = gateway.get(link(event_id), headers=headers)
+    assert (shown.status_code, "\\ud83d" in shown.text) == (200, True)
+
+
 def test_only_the_authorised_learn_that_an_event_does_not_exist(gateway):
     response = gateway.get(link("evt_00000000000000000000000000"))
     assert (response.status_code, response.json()["code"]) == (404, "not_found")

@@ -78,6 +78,27 @@ def test_bytes_after_a_request_that_was_refused_unread_get_no_answer(gateway):
         assert closed(client)
 
 
+def test_a_request_that_was_answered_before_its_end_does_not_cost_the_next_one_its_connection(gateway):
+    with connect(gateway) as client:
+        for _ in range(2):
+            client.sendall(request_bytes("/nowhere", SIZED))
+            assert read_answer(client).status == 404
+            client.sendall(BODY)
+        client.sendall(request_bytes("/live", {}, method="GET"))
+        assert read_answer(client).status == 200
+
+
+def test_a_request_that_was_answered_before_its_end_has_to_end_soon(gateway, monkeypatch):
+    monkeypatch.setattr(wire, "LINGER_SECONDS", 0.2)
+    with connect(gateway) as client:
+        client.sendall(request_bytes("/nowhere", {"content-length": "1000"}))
+        assert read_answer(client).status == 404
+        began = time.monotonic()
+        client.sendall(b"x")
+        assert closed(client)
+        assert time.monotonic() - began < 3
+
+
 @pytest.mark.parametrize(
     ("first", "status"),
     [

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from otel.log import NAMES, JsonLine, PlainLine, log_records, set_up_logging
-from otel.records import EventAccepted, EventRejected, Record, RunFinished, Swept
+from otel.records import EventAccepted, EventRejected, ModelCall, ModelCalled, Record, RunFinished, Swept
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CANARY = "canary-of-a-prompt"
@@ -95,6 +95,19 @@ def test_a_record_without_a_trace_has_no_trace_id(stderr):
     )  # fmt: skip
     assert "trace_id" not in line
     assert "traceparent" not in line
+
+
+def test_the_call_of_a_model_stands_among_the_fields_of_its_line_in_their_order(stderr):
+    set_up_logging({"HOOKMILL_LOG": "DEBUG"})
+    call = ModelCall(candidate="a", model="gpt", took=timedelta(seconds=1.5), input_tokens=10, cost_usd=0.25)
+    log_records(ModelCalled(event_id="evt_1", source="blog", step="mood", alias="fast", call=call))
+    (line,) = lines(stderr)
+    expected = {
+        "event_id": "evt_1", "source": "blog", "step": "mood", "alias": "fast", "candidate": "a", "model": "gpt",
+        "took": 1.5, "error_class": None, "degraded": False, "input_tokens": 10, "output_tokens": 0,
+        "cost_usd": 0.25, "priced": True,
+    }  # fmt: skip
+    assert list(line.items())[4:] == list(expected.items())
 
 
 def test_an_empty_traceparent_is_left_out(stderr):

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from otel.records import EventRejected, Record, Swept, tell
+from otel.records import EventRejected, ModelCall, Record, Swept, tell
 
 SWEPT = Swept(woken=1, recovered=0, extended=0)
 CONTENT = {"body", "prompt", "untrusted", "answer", "result", "output", "secret", "headers"}
@@ -23,7 +23,7 @@ def test_nobody_needs_to_listen():
     tell((), SWEPT)
 
 
-@pytest.mark.parametrize("kind", Record.__args__)
+@pytest.mark.parametrize("kind", [*Record.__args__, ModelCall])
 def test_no_record_has_room_for_content(kind):
     assert not CONTENT & {one.name for one in fields(kind)}
 
