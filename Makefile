@@ -4,6 +4,7 @@
 MAKEFLAGS += --no-print-directory
 VENV := .venv/bin
 STAMP := .venv/.setup-stamp
+COMPILE := --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header
 export PYTHONUNBUFFERED := 1
 
 $(STAMP): requirements.lock pyproject.toml .ci/setup
@@ -27,7 +28,7 @@ up: $(STAMP) ## Run everything on this machine, with its own Redis
 .PHONY: test
 test: $(STAMP) ## Run the tests
 	@.ci/setup tests
-	$(VENV)/python -m pytest tests/unit tests/redis tests/system tests/faults
+	$(VENV)/python -m pytest tests/unit tests/redis tests/system tests/faults tests/fuzz
 
 .PHONY: check
 check: $(STAMP) ## Lint, formatting, types, import rules, structure
@@ -50,12 +51,17 @@ bench-gateway: $(STAMP) ## Measure the gateway beside a bare route and the usual
 faults: $(STAMP) ## Kill parts under load and check that nothing is lost
 	$(VENV)/python -m pytest tests/faults
 
+.PHONY: fuzz
+fuzz: $(STAMP) ## Search for inputs that break what strangers reach (ARGS=--seconds=600)
+	@UV_SYSTEM_CERTS=$${UV_SYSTEM_CERTS:-1} $(VENV)/uv pip install --quiet --python $(VENV)/python --require-hashes \
+		-r tests/fuzz/requirements.lock
+	PYTHONPATH=tests $(VENV)/python tests/fuzz/run.py $(ARGS)
+
 .PHONY: lock
 lock: $(STAMP) ## Write the locks anew (ARGS=--upgrade takes the newest versions)
-	$(VENV)/uv pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url --all-extras \
-		--group dev --no-annotate --no-header $(ARGS) pyproject.toml -o requirements.lock
-	$(VENV)/uv pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate \
-		--no-header $(ARGS) tests/bench/peers.in -o tests/bench/peers.lock
+	$(VENV)/uv pip compile $(COMPILE) --all-extras --group dev $(ARGS) pyproject.toml -o requirements.lock
+	$(VENV)/uv pip compile $(COMPILE) --group fuzz $(ARGS) -o tests/fuzz/requirements.lock
+	$(VENV)/uv pip compile $(COMPILE) $(ARGS) tests/bench/peers.in -o tests/bench/peers.lock
 
 .PHONY: clean
 clean: ## Remove caches and build results, but not .venv

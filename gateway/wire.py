@@ -50,8 +50,8 @@ class Lingering:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Write when this turn ends, unless our side has ended."""
-        if self.lingers:
+        """Write when this turn ends, unless this is over: of requests sent together uvicorn tells only one."""
+        if self.is_closing():
             return
         self._held.append(data)
         if len(self._held) == 1:

@@ -50,6 +50,13 @@ class H11Wire(Wire, H11Protocol):
         super().__init__(config, server_state, app_state, _loop)
         self.conn = Heard(self)
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP; where it began as a HEAD, h11 lets no text follow the answer's head."""
+        try:
+            super().send_400_response(msg)
+        except h11.LocalProtocolError:
+            self.transport.close()
+
     def on_response_complete(self) -> None:
         """Go on with the connection, once the request that was answered has ended."""
         if self.cycle.response_complete and self.cycle.more_body:

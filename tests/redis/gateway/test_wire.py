@@ -22,7 +22,8 @@ def _no_traceback(caplog):
     """Fail a test during which the server logged an error: a traceback, or an exception in a protocol."""
     yield
     time.sleep(0.05)
-    assert [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR] == []
+    logged = [*caplog.get_records("call"), *caplog.records]  # `records` alone has those of the teardown only
+    assert [one.getMessage() for one in logged if one.levelno >= logging.ERROR] == []
 
 
 def connect(gateway):
@@ -67,6 +68,23 @@ def test_requests_sent_together_are_answered_in_their_order(gateway):
         while part := client.recv(65536):
             received += part
     assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"202", b"401", b"200"]
+
+
+def test_a_sender_that_hangs_up_on_requests_sent_together_leaves_no_error(gateway):
+    for _ in range(20):
+        first = request_bytes("/hooks/demo", signed_headers() | SIZED, BODY)  # waits for Redis when its sender goes
+        with connect(gateway) as client:
+            client.sendall(first + request_bytes("/live", {}, method="GET"))
+    assert gateway.post("demo").status_code == 202
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+def test_a_chunk_that_breaks_before_the_answer_is_refused_without_an_error(gateway, method):
+    with connect(gateway) as client:
+        client.sendall(request_bytes("/live", CHUNKED, b"ZZ\r\n", method=method))
+        assert client.recv(65536).startswith(b"HTTP/1.1 400 ")
+        while client.recv(65536):
+            pass
 
 
 def test_bytes_after_a_request_that_was_refused_unread_get_no_answer(gateway):
