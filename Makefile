@@ -57,11 +57,22 @@ fuzz: $(STAMP) ## Search for inputs that break what strangers reach (ARGS=--seco
 		-r tests/fuzz/requirements.lock
 	PYTHONPATH=tests $(VENV)/python tests/fuzz/run.py $(ARGS)
 
+MUTMUT := .mutants/site/.stamp
+$(MUTMUT): tests/mutation/requirements.lock $(STAMP)
+	@$(VENV)/uv pip install --quiet --require-hashes --python $(VENV)/python --target .mutants/site -r $<
+	@touch $@
+
+.PHONY: mutants
+mutants: $(MUTMUT) ## Break verify/ and the Lua scripts in small ways: do the tests notice? (an hour; goes on where it stopped)
+	@export PYTHONPATH=.:tests; $(VENV)/python -m mutation.functions $(ARGS); seen=$$?; \
+		$(VENV)/python -m mutation.lua $(ARGS) && exit $$seen
+
 .PHONY: lock
 lock: $(STAMP) ## Write the locks anew (ARGS=--upgrade takes the newest versions)
 	$(VENV)/uv pip compile $(COMPILE) --all-extras --group dev $(ARGS) pyproject.toml -o requirements.lock
 	$(VENV)/uv pip compile $(COMPILE) --group fuzz $(ARGS) -o tests/fuzz/requirements.lock
 	$(VENV)/uv pip compile $(COMPILE) $(ARGS) tests/bench/peers.in -o tests/bench/peers.lock
+	$(VENV)/uv pip compile $(COMPILE) $(ARGS) tests/mutation/requirements.in -o tests/mutation/requirements.lock
 
 .PHONY: clean
 clean: ## Remove caches and build results, but not .venv

@@ -33,6 +33,7 @@ MOST_LIVES = 5
 MOST_BYTES = 8 * 1024 * 1024
 SWEEP_BATCH = 200
 OUTAGE = timedelta(seconds=5)
+YES = {b"ok": True, b"stale": False, 1: True, 0: False}  # what a script answers, and nothing else
 
 
 class Ledger(Views):
@@ -64,14 +65,14 @@ class Ledger(Views):
 
     async def begin(self, work_id: str, *, fence: str, lease: timedelta = LEASE) -> Begun:
         """Become the owner of a run or delivery, unless it is owned, over, waiting, paused or gone."""
-        answer = await self.scripts("begin", work_id, fence, ms(lease), MOST_LIVES, *self._keep)
+        answer = await self.scripts("begin", work_id, fence, ms(lease), MOST_LIVES, self._keep[1])
         outcome = answer[0].decode()
         return Begun(outcome=outcome, work=_work(work_id, fence, *answer[1:]) if outcome == "start" else None)
 
     async def renew(self, beats: Sequence[Beat], *, lease: timedelta = LEASE) -> list[bool]:
         """Lengthen leases; False for a work that was lost to another owner or is past its deadline."""
         arguments = [part for beat in beats for part in (beat.id, beat.fence, beat.step, beat.reason)]
-        return [answer == 1 for answer in await self.scripts("renew", ms(lease), *arguments)]
+        return [YES[answer] for answer in await self.scripts("renew", ms(lease), *arguments)]
 
     async def checkpoint(self, work: Work, step: str, *, output: bytes, took: str, total: int = 0) -> str:
         """Save a step's output (JSON) and what it took (JSON); `ok`, `stale` or `too_big` (8 MiB a run)."""
@@ -90,24 +91,24 @@ class Ledger(Views):
         """End a run as done or discarded with its deliveries recorded, or a delivery as delivered; False if stale."""
         new = [part for one in deliveries for part in (one.id, one.sink, one.concurrency, ms(one.timeout))]
         answer = await self.scripts("finish", work.id, work.fence, state, result, reason, *self._keep, *new)
-        return bool(answer == b"ok")
+        return YES[answer]
 
     async def postpone(
         self, work: Work, delay: timedelta, *, reason: str, error_class: str = "", counted: bool = False, step: str = ""
     ) -> bool:
         """Give the work back until `delay` is over; only a classified failure is counted as an attempt."""
         answer = await self.scripts("postpone", work.id, work.fence, ms(delay), reason, error_class, int(counted), step)
-        return bool(answer[0] == b"ok")
+        return YES[answer]
 
     async def bury(self, work: Work, *, reason: str, error_class: str, step: str = "", counted: bool = True) -> bool:
         """Make it a dead letter, replayable; False if stale."""
-        answer = await self.scripts("bury", work.id, work.fence, reason, error_class, step, int(counted), *self._keep)
-        return bool(answer == b"ok")
+        answer = await self.scripts("bury", work.id, work.fence, reason, error_class, step, int(counted), self._keep[1])
+        return YES[answer]
 
     async def sweep(self, worker: str, *, lease: timedelta = LEASE) -> Sweep:
         """Wake what is due and recover what lost its owner, and note that this worker lives; any number may call."""
         woken, recovered, extended, due = await self.scripts("sweep", SWEEP_BATCH, ms(lease), ms(OUTAGE), worker)
-        next_due = timedelta(milliseconds=float(due)) if float(due) >= 0 else None
+        next_due = None if due is None else timedelta(milliseconds=due)
         return Sweep(woken=woken, recovered=recovered, extended=extended, next_due=next_due)
 
     async def retire(self, worker: str) -> None:
@@ -120,7 +121,7 @@ class Ledger(Views):
 
     async def discard(self, work_id: str) -> bool:
         """Take a dead letter off the list; False if it is none."""
-        return bool(await self.scripts("discard", work_id, self._keep[0]))
+        return YES[await self.scripts("discard", work_id, *self._keep)]
 
     async def progress(self, marks: Mapping[str, str]) -> dict[str, Progress | None]:
         """Tell how far those works are that changed since their mark ("" for none); None for one that is gone."""
@@ -129,11 +130,11 @@ class Ledger(Views):
 
     async def pause(self, kind: str, name: str) -> bool:
         """Pause a source, pipeline or sink: what runs goes on, nothing new begins; False if it was paused."""
-        return bool(await self.scripts("pause", f"{kind}:{name}", 1))
+        return YES[await self.scripts("pause", f"{kind}:{name}", 1)]
 
     async def resume(self, kind: str, name: str) -> bool:
         """Resume it; False if it was not paused."""
-        return bool(await self.scripts("pause", f"{kind}:{name}", 0))
+        return YES[await self.scripts("pause", f"{kind}:{name}", 0)]
 
 
 async def _verdicts(answers: Awaitable[Any]) -> list[Verdict]:

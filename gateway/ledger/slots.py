@@ -40,8 +40,9 @@ class Slots:
 
         `wait` names the time until this waiter's own slot; `open` the time until a probe is let through.
         """
-        state, after, probe = await self._scripts("acquire", candidate, token, limit or 0, ms(lease))
-        return Grant(state=state.decode(), after=timedelta(milliseconds=after), probe=probe == b"1")
+        verdict, after = await self._scripts("acquire", candidate, token, limit or 0, ms(lease))
+        probe = verdict == b"probe"
+        return Grant(state="granted" if probe else verdict.decode(), after=timedelta(milliseconds=after), probe=probe)
 
     async def release(
         self,
@@ -54,7 +55,7 @@ class Slots:
     ) -> bool:
         """Give the slot back; True if the outcome opened the circuit."""
         rule = (circuit.failures, ms(circuit.window), ms(circuit.open_for))
-        return bool(await self._scripts("release", candidate, token, outcome, ms(took), *rule))
+        return {1: True, 0: False}[await self._scripts("release", candidate, token, outcome, ms(took), *rule)]
 
 
 def ms(duration: timedelta) -> int:

@@ -29,23 +29,23 @@ def method(request: Request) -> bytes:
 
 def url(request: Request) -> bytes:
     """Give the URL as it was configured, byte for byte."""
-    return request.url.encode("utf-8", "replace")
+    return request.url.encode()
 
 
 def hubspot_uri(request: Request) -> bytes:
     """Give the URL with those escapes undone that HubSpot undoes before it signs."""
     plain = HUBSPOT_ESCAPES.sub(lambda escape: chr(int(escape[0][1:], 16)), request.url)
-    return plain.encode("utf-8", "replace")
+    return plain.encode()
 
 
 def url_without_port(request: Request) -> bytes:
     """Give the URL as if it named no port: Twilio signs it so, or with the port, by the product."""
-    return ORIGIN.sub(r"\1://\2", request.url, count=1).encode("utf-8", "replace")
+    return ORIGIN.sub(r"\1://\2", request.url, count=1).encode()
 
 
 def url_with_port(request: Request) -> bytes:
     """Give the URL with its port, be it the default one."""
-    return ORIGIN.sub(_ported, request.url, count=1).encode("utf-8", "replace")
+    return ORIGIN.sub(_ported, request.url, count=1).encode()
 
 
 def twilio_params(request: Request) -> bytes:

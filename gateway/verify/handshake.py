@@ -75,14 +75,14 @@ def answer(rule: Handshake, asked: Asked, key: Key | None) -> Challenge | None:
     """Answer a question whose right to be answered is settled; None where it is none."""
     if any(_find(place, asked, numbers=True) != text for place, text in rule.when):
         return None
-    text = (_find(rule.challenge, asked) or "") if rule.challenge else ""
+    text = _find(rule.challenge, asked) or ""
     if rule.challenge and not (_is_word(text) if rule.word else TEXT.fullmatch(text)):
         return None
     if rule.needs_key and key is None:
         return None
     if rule.header:
         return Challenge(body=b"", headers=(*NOSNIFF, (rule.header, text)))
-    return _written(rule, text, mac=_mac(rule, key, text) if key and rule.needs_key else "")
+    return _written(rule, text, mac=_mac(rule, key, text) if key else "")
 
 
 def _is_word(text: str) -> bool:
@@ -126,4 +126,4 @@ def _token_matches(given: str | None, wanted: bytes | None) -> bool:
     if given is None or not wanted:
         return False
     # Hashed, so that the comparison does not tell its length.
-    return hmac.compare_digest(sha256(given.encode("utf-8", "replace")).digest(), sha256(wanted).digest())
+    return hmac.compare_digest(sha256(given.encode()).digest(), sha256(wanted).digest())

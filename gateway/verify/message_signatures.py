@@ -18,7 +18,7 @@ from gateway.errors import SignatureInvalid, SignatureMalformed, SignatureMissin
 from gateway.verify.parse import Claim, pick
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from gateway.verify.request import Request
     from gateway.verify.scheme import Scheme
@@ -59,13 +59,13 @@ def read_message(scheme: Scheme, request: Request, prefixes: frozenset[str]) -> 
     if "content-digest" in signer.components:
         _check_digest(found.get(b"content-digest", b""), request.body)
     fields = {
-        "components": _base(signer, request),
+        "components": _base(signer.components, signer.text, request),
         "timestamp": signer.params["created"].encode(),
         "body": request.body,
     }
     if "expires" in signer.params:
         fields["expires"] = signer.params["expires"].encode()
-    text = signatures[signer.label].strip(":").encode()
+    text = signatures[signer.label][1:-1].encode()  # without its colons
     return Claim(signatures=tuple((prefix, text) for prefix in prefixes), fields=fields, headers=found)
 
 
@@ -75,8 +75,7 @@ def write_message(request: Request, *, created: str) -> tuple[list[tuple[str, st
     components = ("@method", "@target-uri", "content-digest")
     text = "(" + " ".join(f'"{name}"' for name in components) + f");created={created}"
     headers = [("Content-Digest", digest), ("Signature-Input", f"sig={text}")]
-    signer = Signer(label="sig", text=text, components=components, params={})
-    return headers, _base(signer, request, **{"content-digest": digest})
+    return headers, _base(components, text, request, **{"content-digest": digest})
 
 
 def _members(form: re.Pattern[str], raw: bytes) -> list[tuple[str, str]]:
@@ -123,11 +122,11 @@ def _check_digest(raw: bytes, body: bytes) -> None:
             raise SignatureInvalid
 
 
-def _base(signer: Signer, request: Request, **written: str) -> bytes:
+def _base(components: Sequence[str], params: str, request: Request, **written: str) -> bytes:
     """Make the signature base: https://www.rfc-editor.org/rfc/rfc9421#section-2.5."""
-    values = ((name, written.get(name) or _component(name, request)) for name in signer.components)
+    values = ((name, written.get(name) or _component(name, request)) for name in components)
     lines = [f'"{name}": {value}' for name, value in values]
-    return "\n".join([*lines, f'"@signature-params": {signer.text}']).encode("latin-1", "replace")
+    return "\n".join([*lines, f'"@signature-params": {params}']).encode("latin-1", "replace")
 
 
 def _component(name: str, request: Request) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 PEM = b"-----BEGIN PUBLIC KEY-----"
@@ -46,15 +47,13 @@ def verify_ed25519(key: bytes, signature: bytes, message: bytes) -> bool:
 
 
 def verify_ecdsa(key: bytes, signature: bytes, message: bytes) -> bool:
-    """Tell whether an ECDSA signature over SHA-256, in DER, holds; `key` is DER too."""
+    """Tell whether an ECDSA signature over SHA-256, in DER, holds; `key` is what `read_public` gave."""
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - as above
-    from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.ec import ECDSA  # noqa: PLC0415
     from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415
 
-    public = load_der_public_key(key)
-    if not isinstance(public, EllipticCurvePublicKey):
-        return False
+    public = cast("EllipticCurvePublicKey", load_der_public_key(key))
     try:
         public.verify(signature, message, ECDSA(SHA256()))
     except (InvalidSignature, ValueError):

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Begins a run or a delivery: one owner at a time, known by its fence. A work that loses its owner too often is buried.
 -- KEYS  1 any key of ours
--- ARGV  1 id, 2 fence, 3 lease ms, 4 most lives, 5 keep ms, 6 keep dead ms
+-- ARGV  1 id, 2 fence, 3 lease ms, 4 most lives, 5 keep dead ms
 -- Returns  { 'gone' | 'done' | 'busy' | 'waiting' | 'paused' | 'dead' }, or
 --          { 'start', work fields, event record, event body, checkpoints (a delivery: the steps of its run), its run's result }
 
@@ -12,8 +12,8 @@ local state, group, run = work[1], work[2], work[5]
 
 if not state then return { 'gone' } end
 if TERMINAL[state] then return { 'done' } end
-if state == 'waiting' or redis.call('SISMEMBER', K.active .. group, id) == 0 then return { 'waiting' } end
-if state == 'running' and tonumber(redis.call('ZSCORE', K.due, id) or 0) > now then return { 'busy' } end
+if redis.call('SISMEMBER', K.active .. group, id) == 0 then return { 'waiting' } end
+if state == 'running' and tonumber(redis.call('ZSCORE', K.due, id)) > now then return { 'busy' } end
 if paused(group) then
   redis.call('HSET', K.work .. id, 'state', 'queued', 'at', now)
   redis.call('HDEL', K.work .. id, 'fence')
@@ -26,7 +26,7 @@ end
 local lives = tonumber(work[3]) + 1
 if lives > most then
   redis.call('HSET', K.work .. id, 'reason', 'its worker died ' .. most .. ' times', 'class', 'crash', 'fence', fence)
-  close(id, 'dead', now, ARGV[5], ARGV[6])
+  close(id, 'dead', now, nil, ARGV[5])
   return { 'dead' }
 end
 local deadline = now + tonumber(work[4])

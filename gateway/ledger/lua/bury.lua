@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Gives a work up: a dead letter with its reason, which can be replayed.
 -- KEYS  1 any key of ours
--- ARGV  1 id, 2 fence, 3 reason, 4 error class, 5 step, 6 '1' if it counts as an attempt, 7 keep ms, 8 keep dead ms
+-- ARGV  1 id, 2 fence, 3 reason, 4 error class, 5 step, 6 '1' if it counts as an attempt, 7 keep dead ms
 -- Returns  'ok' | 'stale'
 
 local id, fence = ARGV[1], ARGV[2]
@@ -10,5 +10,5 @@ if work[1] == 'dead' and work[2] == fence then return 'ok' end
 if not held(id, fence) then return 'stale' end
 redis.call('HINCRBY', K.work .. id, 'attempts', ARGV[6])
 redis.call('HSET', K.work .. id, 'reason', ARGV[3], 'class', ARGV[4], 'step', ARGV[5])
-close(id, 'dead', clock(), ARGV[7], ARGV[8])
+close(id, 'dead', clock(), nil, ARGV[7])
 return 'ok'

@@ -7,7 +7,7 @@
 
 local id, fence, state, keep, dead = ARGV[1], ARGV[2], ARGV[3], ARGV[6], ARGV[7]
 local work = redis.call('HMGET', K.work .. id, 'state', 'fence', 'generation', 'source', 'pipeline', 'trace')
-if work[1] and TERMINAL[work[1]] and work[2] == fence then return 'ok' end
+if TERMINAL[work[1]] and work[2] == fence then return 'ok' end
 if not held(id, fence) then return 'stale' end
 
 local now = clock()
@@ -23,8 +23,6 @@ for at = 8, #ARGV, 4 do
 end
 redis.call('HSET', K.work .. id, 'result', ARGV[4], 'reason', ARGV[5], 'step', '')
 redis.call('HDEL', K.work .. id, 'class')
-if #made > 0 then
-  redis.call('HSET', K.work .. id, 'deliveries', table.concat(made, ' '), 'pending', #made)
-end
+redis.call('HSET', K.work .. id, 'deliveries', table.concat(made, ' '), 'pending', #made)
 close(id, state, now, keep, dead)
 return 'ok'

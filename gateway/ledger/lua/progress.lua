@@ -25,7 +25,7 @@ for id, seen in pairs(cjson.decode(ARGV[1])) do
   if work[2] == '' then
     answers[#answers + 1] = { id }
   elseif mark ~= seen then
-    work[1], work[9] = mark, finished(id, TERMINAL[work[2]] and '' or work[3])
+    work[1], work[9] = mark, finished(id, work[3])
     answers[#answers + 1] = { id, unpack(work) }
   end
 end

@@ -5,15 +5,18 @@
 -- Returns  per work 1 if it is still ours, 0 if it was lost or its deadline is over
 
 local lease, now = tonumber(ARGV[1]), clock()
+
+local function renew(id, fence, step, reason)
+  if not held(id, fence) then return 0 end
+  local last = redis.call('HGET', K.work .. id, 'deadline') + lease -- for recording that it was too late
+  if now >= last then return 0 end
+  redis.call('HSET', K.work .. id, 'state', 'running', 'step', step, 'reason', reason)
+  redis.call('ZADD', K.due, math.min(now + lease, last), id)
+  return 1
+end
+
 local answers = {}
 for at = 2, #ARGV, 4 do
-  local id, fence = ARGV[at], ARGV[at + 1]
-  local deadline = tonumber(redis.call('HGET', K.work .. id, 'deadline') or 0)
-  local ours = held(id, fence) and now < deadline + lease -- the last lease is for recording that it was too late
-  if ours then
-    redis.call('HSET', K.work .. id, 'state', 'running', 'step', ARGV[at + 2], 'reason', ARGV[at + 3])
-    redis.call('ZADD', K.due, math.min(now + lease, deadline + lease), id)
-  end
-  answers[#answers + 1] = ours and 1 or 0
+  answers[#answers + 1] = renew(unpack(ARGV, at, at + 3))
 end
 return answers

@@ -34,7 +34,7 @@ elseif state == 'done' and not scratch then
   local ids, over = deliveries(id), {}
   if #ids == 0 then return 'nothing' end
   for _, one in ipairs(ids) do
-    if TERMINAL[redis.call('HGET', K.work .. one, 'state') or ''] then over[#over + 1] = one end
+    if TERMINAL[redis.call('HGET', K.work .. one, 'state')] then over[#over + 1] = one end
   end
   if #over == 0 then return 'busy' end
   keep(id)

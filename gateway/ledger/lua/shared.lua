@@ -29,12 +29,12 @@ end
 -- Move work from the group's backlog into its lane, as far as its cap allows.
 local function feed(group, now)
   local rule = redis.call('HMGET', K.group .. group, 'cap', 'lane')
-  if not rule[1] or paused(group) then return end
+  if paused(group) then return end
   local free = tonumber(rule[1]) - redis.call('SCARD', K.active .. group)
   while free > 0 do
     local id = redis.call('LPOP', K.backlog .. group)
     if not id then return end
-    if redis.call('HGET', K.work .. id, 'state') == 'queued' and redis.call('SISMEMBER', K.active .. group, id) == 0 then
+    if redis.call('HGET', K.work .. id, 'state') == 'queued' then
       wake(id, group, rule[2], now)
       free = free - 1
     end
@@ -50,7 +50,7 @@ end
 -- Put work at the end of its group's backlog, ready to begin as if new.
 local function queue(id, group, now)
   redis.call('HSET', K.work .. id, 'state', 'queued', 'attempts', 0, 'lives', 0, 'at', now)
-  redis.call('HDEL', K.work .. id, 'fence', 'reason', 'class', 'due', 'deadline')
+  redis.call('HDEL', K.work .. id, 'fence', 'reason', 'class')
   redis.call('ZREM', K.dead, id)
   redis.call('RPUSH', K.backlog .. group, id)
   feed(group, now)
@@ -73,7 +73,7 @@ end
 -- Whether this fence still owns the work: nobody began it since, and it is not over.
 local function held(id, fence)
   local work = redis.call('HMGET', K.work .. id, 'state', 'fence')
-  return work[1] and not TERMINAL[work[1]] and work[2] == fence
+  return not TERMINAL[work[1]] and work[2] == fence
 end
 
 local function deliveries(run)
@@ -85,7 +85,7 @@ end
 -- Once a run and its deliveries are over, what is kept gets its end: dead letters the long one.
 local function settle(run, keep_ms, dead_ms)
   local work = redis.call('HMGET', K.work .. run, 'state', 'pending')
-  if not work[1] or not TERMINAL[work[1]] or tonumber(work[2] or 0) > 0 then return end
+  if not TERMINAL[work[1]] or (work[2] or '0') ~= '0' then return end
   local ids = deliveries(run)
   local dead = work[1] == 'dead'
   for _, id in ipairs(ids) do dead = dead or redis.call('HGET', K.work .. id, 'state') == 'dead' end
@@ -100,7 +100,6 @@ end
 local function close(id, state, now, keep_ms, dead_ms)
   local work = redis.call('HMGET', K.work .. id, 'group', 'run', 'generation')
   redis.call('HSET', K.work .. id, 'state', state, 'at', now)
-  redis.call('HDEL', K.work .. id, 'deadline', 'due')
   redis.call('ZREM', K.due, id)
   if state == 'dead' then redis.call('ZADD', K.dead, now, id) end
   if work[2] and redis.call('HGET', K.work .. work[2], 'generation') == work[3] then -- else a replay has new ones

@@ -2,7 +2,7 @@
 -- Looks at everything that is due; any worker may call it at any time. After an outage it extends all leases first.
 -- KEYS  1 any key of ours
 -- ARGV  1 most works to look at, 2 lease ms, 3 gap ms that counts as an outage, 4 who sweeps
--- Returns  { woken, recovered, extended, ms until the next is due (-1: none) }
+-- Returns  { woken, recovered, extended, ms until the next is due (null: none is) }
 
 local UNSEEN_MS = 60000
 local SAMPLE, ROUNDS = 20, 50
@@ -62,4 +62,4 @@ trim(K.index)
 trim(K.dead)
 
 local next = redis.call('ZRANGE', K.due, 0, 0, 'WITHSCORES')
-return { woken, recovered, extended, next[2] and math.max(0, next[2] - now) or -1 }
+return { woken, recovered, extended, next[2] and math.max(0, next[2] - now) or false }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -62,6 +63,26 @@ async def test_only_what_changed_since_its_mark_is_told(ledger, begun):
     await ledger.renew([Beat(id=work.id, fence=work.fence, step="label")])
     changed = await ledger.progress({work.id: before.mark})
     assert changed[work.id].step == "label"
+    await ledger.renew([Beat(id=work.id, fence=work.fence, step="label", reason="waits for a slot")])
+    waits = await ledger.progress({work.id: changed[work.id].mark})
+    assert waits[work.id].reason == "waits for a slot"
+    await asyncio.sleep(0.003)
     await ledger.checkpoint(work, "label", output=b"1", took=TOOK, total=2)
-    again = await ledger.progress({work.id: changed[work.id].mark})
-    assert again == {} or again[work.id].total == 2
+    again = await ledger.progress({work.id: waits[work.id].mark})
+    assert again[work.id].total == 2
+
+
+async def test_the_items_of_a_step_are_one_step(ledger, begun):
+    work = await begun()
+    for step in ("redact", "draft[0]", "draft[1]", "draft[2]", "label"):
+        await ledger.checkpoint(work, step, output=b"1", took=TOOK, total=4)
+    await ledger.renew([Beat(id=work.id, fence=work.fence, step="label")])
+    assert (await one(ledger, work.id)).finished == 2
+
+
+async def test_a_step_that_failed_in_part_is_not_finished(ledger, begun):
+    work = await begun()
+    for step in ("redact", "draft[0]"):
+        await ledger.checkpoint(work, step, output=b"1", took=TOOK, total=2)
+    await ledger.bury(work, reason="401", error_class="permanent", step="draft")
+    assert (await one(ledger, work.id)).percent == 50

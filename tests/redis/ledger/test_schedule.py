@@ -49,6 +49,59 @@ async def test_after_an_outage_leases_are_extended_before_anything_is_taken_over
     assert (await ledger.begin(work.id, fence="second")).outcome == "busy"
 
 
+async def test_an_outage_delays_no_work_that_waits_and_is_noticed_once(ledger, begun, admission):
+    running, waiting = await begun(), await begun()
+    (lost,) = await ledger.admit([admission()])
+    await pop(ledger)
+    await ledger.postpone(waiting, timedelta(0), reason="503")
+    await ledger.redis.zadd(key("due"), {running.id: 1, lost.event_id: 1})
+    await ledger.redis.set(key("swept"), 1)
+    sweep = await ledger.sweep("tests", lease=timedelta(minutes=1))
+    assert (sweep.extended, sweep.recovered, sweep.woken) == (1, 0, 2)
+    seconds = (await ledger.show(running.id)).lease_until.timestamp() - (await ledger.redis.time())[0]
+    assert 50 < seconds <= 61
+    await ledger.redis.zadd(key("due"), {running.id: 1})
+    sweep = await ledger.sweep("tests")
+    assert (sweep.extended, sweep.recovered) == (0, 1), "it swept a moment ago"
+    assert 80_000 < await ledger.redis.ttl(key("swept")) <= 86_400
+
+
+async def test_a_run_whose_owner_is_silent_is_queued_and_keeps_its_fence(ledger, begun):
+    work = await begun()
+    before = (await ledger.show(work.id)).updated_at
+    await asyncio.sleep(0.003)
+    await ledger.redis.zadd(key("due"), {work.id: 1})
+    assert (await ledger.sweep("tests")).recovered == 1
+    view = await ledger.show(work.id)
+    assert (view.state, view.lives) == ("queued", 1)
+    assert view.updated_at > before
+    assert (await ledger.sweep("tests")).next_due > timedelta(seconds=5)
+    await ledger.redis.zadd(key("due"), {work.id: 1})
+    assert (await ledger.sweep("tests")).recovered == 0, "it is queued already"
+
+
+async def test_what_is_over_or_gone_leaves_the_schedule(ledger, begun):
+    work = await begun()
+    await ledger.finish(work, "done")
+    await ledger.redis.zadd(key("due"), {work.id: 1, "evt_gone": 1})
+    sweep = await ledger.sweep("tests")
+    assert (sweep.woken, sweep.recovered, sweep.next_due) == (0, 0, None)
+    assert await pop(ledger) is None
+
+
+async def test_a_sweep_looks_at_two_hundred_and_says_when_more_is_due(ledger):
+    await ledger.redis.zadd(key("due"), {f"evt_{number}": number for number in range(1, 251)})
+    assert (await ledger.sweep("tests")).next_due == timedelta(0)
+    assert await ledger.redis.zcard(key("due")) == 50
+    assert (await ledger.sweep("tests")).next_due is None
+
+
+async def test_the_next_to_come_due_is_the_first_of_many(ledger, begun):
+    for minutes in (3, 1, 2):
+        await ledger.postpone(await begun(), timedelta(minutes=minutes), reason="503")
+    assert timedelta(seconds=50) < (await ledger.sweep("tests")).next_due <= timedelta(minutes=1)
+
+
 async def test_what_is_due_goes_before_what_is_new_but_within_the_cap(ledger, admission):
     first, second, third = await ledger.admit([admission(concurrency=1) for _ in range(3)])
     work = (await ledger.begin(first.event_id, fence="f")).work
@@ -75,6 +128,15 @@ async def test_the_list_of_events_shrinks_as_fast_as_events_expire(ledger):
     assert await ledger.redis.zcard(key("index")) < 20
 
 
+async def test_the_lists_keep_what_is_there(ledger, begun, admission):
+    await ledger.admit([admission() for _ in range(5)])
+    letter = await begun()
+    await ledger.bury(letter, reason="bad", error_class="permanent")
+    await ledger.sweep("tests")
+    assert await ledger.redis.zcard(key("index")) == 6
+    assert await ledger.redis.zcard(key("dead")) == 1
+
+
 async def test_the_lists_forget_what_has_reached_its_ttl(ledger, begun):
     work = await begun()
     await ledger.bury(work, reason="bad", error_class="permanent")
@@ -88,6 +150,11 @@ async def test_who_sweeps_is_seen_until_it_retires(ledger):
     await ledger.sweep("here-1")
     await ledger.sweep("here-2")
     await ledger.retire("here-1")
+    seconds, _ = await ledger.redis.time()
+    await ledger.redis.zadd(key("workers"), {"here-3": (seconds - 70) * 1000, "here-4": (seconds - 45) * 1000})
+    await ledger.sweep("here-2")
+    assert await ledger.redis.zrem(key("workers"), "here-4") == 1
+    assert await ledger.redis.zscore(key("workers"), "here-3") is None, "unseen for a minute"
     ((name, ago),) = (await ledger.stats()).workers.items()
     assert name == "here-2"
     assert 0 <= ago < 5

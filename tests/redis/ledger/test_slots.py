@@ -8,6 +8,8 @@ from datetime import timedelta
 import pytest
 
 from gateway.ledger import CircuitRule, open_ledger
+from gateway.ledger.keys import key
+from gateway.ledger.slots import Grant
 
 pytestmark = pytest.mark.anyio
 LEASE = timedelta(seconds=5)
@@ -42,8 +44,64 @@ async def test_a_waiter_that_asks_again_keeps_its_place_and_what_calls_take_is_l
     await release(ledger, "before", took=timedelta(milliseconds=200))
     for token in "ab":
         await acquire(ledger, token)
-    waits = [(await acquire(ledger, token)).after for token in "cdec"]
-    assert waits == [timedelta(milliseconds=100 * at) for at in (1, 2, 3, 1)]
+    waits = [(await acquire(ledger, token)).after for token in "cde"]
+    await asyncio.sleep(0.35)
+    waits += [(await acquire(ledger, token)).after for token in "cc"]
+    assert waits == [timedelta(milliseconds=100 * at) for at in (1, 2, 3, 1, 1)]
+    await release(ledger, "before", took=timedelta(milliseconds=700))
+    await release(ledger, "before", "neutral", took=timedelta(hours=1))
+    assert (await acquire(ledger, "c")).after == timedelta(milliseconds=150), "a fifth of 700 and four fifths of 200"
+
+
+async def test_who_is_granted_leaves_the_queue(ledger):
+    await acquire(ledger, "a", limit=1)
+    for token in "bc":
+        await acquire(ledger, token, limit=1)
+    await release(ledger, "a")
+    assert await acquire(ledger, "b", limit=1) == Grant(state="granted", after=timedelta(0), probe=False)
+    assert (await acquire(ledger, "c", limit=1)).after == SECOND, "it is the first now"
+    (view,) = (await ledger.stats()).candidates
+    assert (view.in_flight, view.waiting) == (1, 1)
+
+
+async def test_a_waiter_that_does_not_come_back_loses_its_place_ten_seconds_after_its_time(ledger):
+    await acquire(ledger, "a", limit=1)
+    await acquire(ledger, "b", limit=1)
+    ((_, until),) = await ledger.redis.zrange(key("waiters", "gpt"), 0, -1, withscores=True)
+    seconds, _ = await ledger.redis.time()
+    assert 9 < until / 1000 - seconds <= 13, "it was to come after 2 s"
+    assert 15 < await ledger.redis.ttl(key("waiters", "gpt")) <= 22
+    await ledger.redis.zadd(key("waiters", "gpt"), {"b": 1})
+    assert (await acquire(ledger, "c", limit=1)).after == 2 * SECOND
+
+
+async def test_what_is_kept_of_the_calls_has_an_end(ledger):
+    await acquire(ledger, "a")
+    rule = CircuitRule(failures=1, window=SECOND, open_for=timedelta(hours=1))
+    await ledger.slots.release("gpt", token="b", outcome="failed", took=SECOND, circuit=rule)
+    assert 45 < await ledger.redis.ttl(key("slots", "gpt")) <= 65
+    assert 80_000 + 3600 < await ledger.redis.ttl(key("circuit", "gpt")) <= 86_401 + 3600
+
+
+async def kept(ledger):
+    return {name.decode() for name in await ledger.redis.hkeys(key("circuit", "gpt"))}
+
+
+async def test_each_outcome_leaves_of_the_circuit_what_it_should(ledger):
+    await release(ledger, "a", "failed")
+    assert await kept(ledger) == {"failures", "since"}
+    await release(ledger, "a", "ok")
+    assert await kept(ledger) == {"took"}
+    for token in "abc":
+        await release(ledger, token, "failed")
+    opened = {"took", "open_until", "opened"}
+    assert await kept(ledger) == opened
+    await asyncio.sleep(0.09)
+    for outcome, left in (("neutral", opened), ("ok", {"took", "opened"})):
+        await acquire(ledger, "e")
+        assert await kept(ledger) == opened | {"probe", "probe_until"}
+        await release(ledger, "e", outcome)
+        assert await kept(ledger) == left
 
 
 async def test_a_released_slot_is_free_at_once(ledger):
@@ -74,11 +132,14 @@ async def test_failures_in_a_row_open_the_circuit_and_one_probe_closes_it(ledger
     opened = [await release(ledger, token, "failed") for token in "abc"]
     assert opened == [False, False, True]
     refused = await acquire(ledger, "d")
-    assert refused.state == "open"
+    assert (refused.state, refused.probe) == ("open", False)
     assert timedelta(0) < refused.after <= RULE.open_for
+    assert (await ledger.stats()).candidates[0].opened == 1
     await asyncio.sleep(0.09)
     probe, other = await acquire(ledger, "e"), await acquire(ledger, "f")
     assert (probe.state, probe.probe, other.state) == ("granted", True, "open")
+    assert RULE.open_for < other.after <= LEASE, "until the probe has told, or its caller is dead"
+    assert (await acquire(ledger, "e")).probe, "who probes and asks again goes on"
     await release(ledger, "e")
     assert (await acquire(ledger, "f")).state == "granted"
 
@@ -90,6 +151,62 @@ async def test_a_failed_probe_opens_it_again(ledger):
     await acquire(ledger, "e")
     assert await release(ledger, "e", "failed")
     assert (await acquire(ledger, "f")).state == "open"
+    await asyncio.sleep(0.09)
+    assert (await acquire(ledger, "g")).probe, "the failed one is not waited for"
+
+
+async def test_the_failure_of_a_call_that_was_no_probe_is_one_of_many(ledger):
+    for token in "ab":
+        await acquire(ledger, token)
+        assert not await release(ledger, token, "failed")
+    assert await release(ledger, "c", "failed")
+
+
+async def test_failures_that_fall_in_no_one_window_open_nothing(ledger):
+    opened = [await release(ledger, token, "failed") for token in "ab"]
+    await ledger.redis.hset(key("circuit", "gpt"), "since", 1)  # the window is long over
+    opened += [await release(ledger, token, "failed") for token in "cde"]
+    assert opened == [False, False, False, False, True]
+
+
+async def test_an_outcome_of_a_call_that_was_no_probe_leaves_the_probe_alone(ledger):
+    for token in "abc":
+        await release(ledger, token, "failed")
+    await asyncio.sleep(0.09)
+    assert (await acquire(ledger, "e")).probe
+    await release(ledger, "late", "neutral")
+    await release(ledger, "late", "ok")
+    assert (await acquire(ledger, "f")).state == "open"
+
+
+async def test_an_opened_circuit_counts_its_failures_anew(ledger):
+    await acquire(ledger, "a")
+    for token in "abc":
+        await release(ledger, token, "failed")
+    assert [await release(ledger, token, "failed") for token in "def"] == [False, False, True]
+    assert (await ledger.stats()).candidates[0].opened == 2
+
+
+async def test_a_slot_that_is_not_given_back_wakes_nobody(ledger, begun):
+    work = await begun()
+    await acquire(ledger, "holder", limit=1)
+    await acquire(ledger, f"{work.id} ask", limit=1)
+    await ledger.postpone(work, SECOND * 60, reason="waits for a slot")
+    await release(ledger, "another")
+    assert (await ledger.show(work.id)).state == "waiting"
+
+
+async def test_waiters_that_are_awake_are_passed_over_but_not_past_a_dozen(ledger, begun):
+    for awake, woken in ((11, "queued"), (12, "waiting")):
+        await ledger.redis.delete(key("waiters", "gpt"), key("slots", "gpt"))
+        work = await begun()
+        await acquire(ledger, "holder", limit=1)
+        for number in range(awake):
+            await acquire(ledger, f"evt_{number} ask", limit=1)
+        await acquire(ledger, f"{work.id} ask", limit=1)
+        await ledger.postpone(work, SECOND * 600, reason="waits for a slot")
+        await release(ledger, "holder")
+        assert (await ledger.show(work.id)).state == woken
 
 
 async def test_a_neutral_outcome_says_nothing_of_health_and_frees_the_probe(ledger):

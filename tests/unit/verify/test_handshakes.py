@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -42,6 +43,7 @@ class TestMeta:
             QUERY.replace("subscribe", "unsubscribe"),
             QUERY + "&hub.verify_token=meaty%20hock",
             QUERY + "&hub.challenge=2",
+            QUERY + "&hub.challenge=",
             QUERY.replace("1158201444", ""),
             QUERY.replace("1158201444", "%0d%0a"),
             QUERY.replace("1158201444", "x" * 1025),
@@ -80,6 +82,16 @@ def test_dropbox_is_echoed_as_text_that_is_never_taken_for_a_page():
     assert (answer.body, answer.media_type, answer.headers) == (b"<script>", "text/plain", (NOSNIFF,))
 
 
+def test_text_is_echoed_byte_for_byte():
+    assert ask("dropbox", query="challenge=a%22b%5Cc").body == b'a"b\\c'
+
+
+def test_name_in_a_place_may_have_a_colon():
+    scheme = replace(SCHEMES["dropbox"], handshake=Handshake(challenge="query:a:b", method="GET"))
+    answer = handshake(scheme, (SECRET,), method="GET", query="a%3Ab=1&b=2", headers=(), now=NOW)
+    assert answer == Challenge(body=b"1")
+
+
 def test_okta_asks_by_a_header():
     answer = ask("okta", headers=[(b"x-okta-verification-challenge", b'a"b\\c{mac}')])
     assert json.loads(answer.body) == {"verification": 'a"b\\c{mac}'}
@@ -114,6 +126,9 @@ def test_zoom_gets_its_token_signed():
     assert (json.loads(answer.body), answer.media_type) == (expected, "application/json")
     with pytest.raises(SignatureInvalid):
         signed("zoom", body, secret=b"other")
+    secrets = [Dated(value=b"old", not_after=NOW - timedelta(seconds=1)), SECRET]
+    verified = verify(SCHEMES["zoom"], secrets, sent(SCHEMES["zoom"], body, secret=SECRET), body, now=NOW)
+    assert (verified.challenge, verified.dedupe_id, verified.covers_time) == (answer, None, True)
 
 
 def test_twitch_is_known_by_the_signed_status():

@@ -76,6 +76,15 @@ class TestIds:
         scheme = template(header="s", signed="v0:{id}.{body}", event_id="header:i")
         assert judge(scheme, sent(scheme, event_id="v0:0")).dedupe_id == "v0:0"
 
+    def test_of_a_literal_only_the_character_beside_the_id_ends_it(self):
+        scheme = template(header="s", signed="{id}:ab{body}", event_id="header:i")
+        assert judge(scheme, sent(scheme, event_id="ab")).dedupe_id == "ab"
+
+    def test_pointer_may_have_a_colon(self):
+        scheme = template(header="s", event_id="json:/a:b")
+        body = b'{"a:b": "7"}'
+        assert judge(scheme, sent(scheme, body), body).dedupe_id == "7"
+
     def test_github_delivery_is_the_dedupe_id_and_may_be_absent(self):
         headers = sent(GITHUB, event_id="72d3162e-cc78-11e3")
         assert judge(GITHUB, headers).dedupe_id == "72d3162e-cc78-11e3"

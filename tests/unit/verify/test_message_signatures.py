@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -39,9 +40,9 @@ VALUES = {
 }
 
 
-def signed(*components, params=CREATED, digest=DIGEST, private=None, label=b"sig1"):
+def signed(*components, params=CREATED, digest=DIGEST, private=None, label=b"sig1", **others):
     text = b"(" + b" ".join(b'"%s"' % name for name in components) + b")" + params
-    values = VALUES | {b"content-digest": digest}
+    values = VALUES | {b"content-digest": digest} | {b"@" + name.encode(): text for name, text in others.items()}
     lines = [b'"%s": %s' % (name, values.get(name, b"")) for name in components]
     base = b"\n".join([*lines, b'"@signature-params": ' + text])
     raw = private.sign(base) if private else hmac.digest(KEY, base, "sha256")
@@ -76,7 +77,50 @@ def test_every_supported_component_is_covered():
 
 def test_what_we_sign_we_verify():
     headers = sign(SCHEME, SECRET, BODY, now=NOW, event_id="1", url=URL)
+    assert [name for name, _ in headers] == ["Content-Digest", "Signature-Input", "Signature"]
     judge([(name.encode(), value.encode()) for name, value in headers])
+
+
+@pytest.mark.parametrize(
+    ("url", "derived"),
+    [
+        ("https://a.example:8443/", {"authority": b"a.example:8443"}),
+        ("http://a.example:80/", {"authority": b"a.example", "scheme": b"http"}),
+        ("http://a.example:443/", {"authority": b"a.example:443"}),
+        ("https://a.example", {"path": b"/", "query": b"?"}),
+        ("", {"authority": b"", "path": b"/", "target_uri": b""}),
+    ],
+)
+def test_components_are_derived_from_the_url_as_the_rfc_says(url, derived):
+    derived = {name.replace("_", "-"): value for name, value in derived.items()}
+    headers = signed(*(b"@" + name.encode() for name in derived), b"content-digest", **derived)
+    judge(headers, url=url)
+
+
+def test_url_beyond_latin_1_is_no_fault_of_the_request():
+    with pytest.raises(SignatureInvalid):
+        judge(signed(b"@target-uri", b"content-digest"), url="https://example.com/€")
+
+
+@pytest.mark.parametrize(("dedupe", "event_id"), [("json:/id", "evt_1"), ("header:X-Id", "7")])
+def test_id_is_read_from_where_the_source_says(dedupe, event_id):
+    headers = [*signed(b"content-digest"), (b"X-Id", b"7")]
+    assert verify(replace(SCHEME, dedupe=dedupe), (SECRET,), headers, BODY, now=NOW, url=URL).dedupe_id == event_id
+
+
+def test_parameters_are_read_after_the_components():
+    judge(signed(b"content-digest", params=b';nonce="a)b"' + CREATED))
+    judge(signed(b"content-digest", params=CREATED + b';nonce="a)b"'))
+
+
+@pytest.mark.parametrize("name", [b"Signature", b"Signature-Input", b"Content-Digest"])
+def test_only_spaces_may_stand_around_a_member(name):
+    headers = signed(b"content-digest")
+    value = dict(headers)[name]
+    judge(altered(headers, name, b"  " + value + b" "))
+    for padded in (b"\t" + value, value + b"\t", b"X" + value, value + b"X"):
+        with pytest.raises(SignatureMalformed):
+            judge(altered(headers, name, padded))
 
 
 def test_ed25519_keys_are_pem():
@@ -132,6 +176,7 @@ def test_time_is_needed_and_checked():
             judge(signed(b"content-digest", params=params))
     expiring = signed(b"content-digest", params=CREATED + b";expires=%d" % (int(MOMENT) + 10))
     judge(expiring)
+    judge(expiring, now=NOW + timedelta(seconds=10))
     with pytest.raises(TimestampOutOfTolerance):
         judge(expiring, now=NOW + timedelta(seconds=11))
 

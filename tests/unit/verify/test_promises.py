@@ -40,6 +40,7 @@ def test_scheme_says_what_it_does_not_protect():
     assert having("travels with every request") == {"bearer", "gitlab", "okta", "microsoft-graph"}
     assert having("Sentry-Hook-Timestamp is not signed") == {"sentry"}
     assert {"github", "shopify", "linear", "box"} <= having("is not signed: a replay may carry another one")
+    assert not having("a replay may carry another one") & having("travels with every request"), "worse is said of it"
     assert having("no time and no id") == {name for name, scheme in SCHEMES.items() if not scheme.covers_time}
     assert {name for name, scheme in SCHEMES.items() if not exposes(scheme)} == {
         "standard", "svix", "gitlab-signing", "slack", "discord", "stripe", "paddle", "twitch",

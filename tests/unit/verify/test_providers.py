@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 from datetime import timedelta
+from time import tzset
 from urllib.parse import quote_plus
 
 import pytest
@@ -31,6 +32,9 @@ SECRET = b"a secret"
 URL = "https://hooks.example.com/hooks/shop"
 ED25519 = ed25519.Ed25519PrivateKey.from_private_bytes(b"\x01" * 32)
 ED25519_PUBLIC = ED25519.public_key().public_bytes_raw()
+ED25519_PEM = ED25519.public_key().public_bytes(
+    serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+)
 P256 = ec.derive_private_key(7, ec.SECP256R1())
 TIME = MOMENT.decode()
 ISO = NOW.strftime("%Y-%m-%dT%H:%M:%SZ").encode()
@@ -119,12 +123,14 @@ class TestEd25519:
         [
             ("standard", b"whpk_AAAA", "is not a public key for ed25519"),
             ("standard", b"whpk_", "is not a public key for ed25519"),
+            ("standard", b"whpk_" + b64(ED25519_PUBLIC) + b"!", "is not a public key for ed25519"),
             ("standard", b"whsk_AAAA", "is a private ed25519 key"),
             ("gitlab-signing", b"whpk_AAAA", "is an ed25519 key"),
             ("discord", b"00", "is not a public key for ed25519"),
             ("discord", b"zz", "is not a public key for ed25519"),
             ("discord", b"", "is empty"),
             ("sendgrid", b"AAAA", "is not a public key for ECDSA on P-256"),
+            ("sendgrid", ED25519_PEM, "is not a public key for ECDSA on P-256"),
             ("sendgrid", b"", "is empty"),
             ("rfc9421", b"-----BEGIN PUBLIC KEY-----\nAAAA", "is not a public key for ed25519"),
             ("rfc9421", b"no base64!", "is not valid base64, nor a PEM public key"),
@@ -163,6 +169,10 @@ class TestSendGrid:
         with pytest.raises(ValueError, match="is not a public key for ECDSA on P-256"):
             read_keys(SCHEMES["sendgrid"], [other.public_bytes(serialization.Encoding.PEM, form)])
 
+    def test_key_with_characters_that_are_no_base64_is_refused(self):
+        with pytest.raises(ValueError, match="is not a public key for ECDSA on P-256"):
+            read_keys(SCHEMES["sendgrid"], [p256_public() + b"\n!"])
+
     @pytest.mark.parametrize("junk", [b"", b"AAAA", b"!", b64(b"0" * 70)])
     def test_junk_is_no_signature(self, junk):
         assert rejected("sendgrid", altered(self.headers(), self.NAME, junk), secrets=(p256_public(),)) in {
@@ -200,11 +210,32 @@ class TestTwilio:
         assert rejected("twilio", self.headers(twice.encode()), BODY, url=twice) is SignatureInvalid
 
     def test_body_that_is_neither_form_nor_covered_is_refused_though_the_url_is_signed(self):
-        for body in (BODY, b"[]", b"a", b"a=1&b"):
+        for body in (BODY, b"[]", b"a", b"a=1&b", b"&"):
             assert rejected("twilio", self.headers(URL.encode()), body) is SignatureInvalid
 
     def test_flood_of_parameters_is_refused(self):
-        assert rejected("twilio", self.headers(URL.encode()), b"a=1&" * 2000 + b"a=1") is SignatureInvalid
+        headers = self.headers(URL.encode() + b"a1")
+        judge("twilio", headers, b"a=1&" * 999 + b"a=1")
+        assert rejected("twilio", headers, b"a=1&" * 1000 + b"a=1") is SignatureInvalid
+        url = URL + "?" + "a=1&" * 1000 + "a=1"
+        assert rejected("twilio", self.headers(url.encode() + b"a1"), b"a=1", url=url) is SignatureInvalid
+
+    def test_form_that_is_no_utf_8_is_refused_however_it_is_signed(self):
+        headers = self.headers(URL.encode() + "a\ufffd".encode())
+        assert rejected("twilio", headers, b"a=%ff") is SignatureInvalid
+
+    def test_digest_is_looked_for_in_the_whole_query_and_may_not_be_empty(self):
+        url = f"{URL}?a=b?&bodySHA256={hashlib.sha256(BODY).hexdigest()}&c=?"
+        judge("twilio", self.headers(url.encode()), BODY, url=url)
+        empty = URL + "?bodySHA256="
+        assert rejected("twilio", self.headers(empty.encode() + b"a1"), b"a=1", url=empty) is SignatureInvalid
+
+    def test_url_is_signed_with_or_without_its_own_port_and_no_other(self):
+        other = "?to=https://other.example:444/&or=http://third.example/"
+        for port in ("", ":443"):
+            headers = self.headers(f"https://hooks.example.com{port}/{other}a1".encode())
+            for written in ("", ":443"):
+                judge("twilio", headers, b"a=1", url=f"https://hooks.example.com{written}/{other}")
 
 
 class TestHubSpot:
@@ -218,6 +249,7 @@ class TestHubSpot:
 
     def test_request_url_is_the_configured_one_under_the_requests_query(self):
         assert request_url("https://h/x?old=1", b"a=%2F&b") == "https://h/x?a=%2F&b"
+        assert request_url("https://h/x?old=1?", b"a=1") == "https://h/x?a=1"
         assert request_url("https://h:8443/X%20y", b"") == "https://h:8443/X%20y"
 
 
@@ -239,6 +271,7 @@ class TestMailgun:
             ({"signature": "é"}, SignatureInvalid),
             ({"time": "1"}, TimestampMalformed),
             ({"time": str(int(MOMENT) - 301)}, TimestampOutOfTolerance),
+            ({"token": "\ud800", "signature": "00" * 32}, SignatureInvalid),
             ({"token": ""}, EventIdInvalid),
             ({"token": "a b"}, EventIdInvalid),
         ],
@@ -266,7 +299,7 @@ class TestLinear:
         for time, refusal in {now - 61_000: TimestampOutOfTolerance, now // 1000: TimestampMalformed}.items():
             with pytest.raises(refusal):
                 judged(time)
-        for time in (None, True, 1.5, [now]):
+        for time in (None, True, 1.5, [now], "\ud800"):
             with pytest.raises(TimestampMalformed):
                 judged(time)
 
@@ -306,6 +339,14 @@ class TestTimesInIso:
             assert rejected("twitch", headers) is refusal
         else:
             assert judge("twitch", headers).dedupe_id == "id-1"
+
+    def test_time_is_written_in_utc_wherever_the_machine_is(self, monkeypatch):
+        with monkeypatch.context() as there:
+            there.setenv("TZ", "Asia/Tokyo")
+            tzset()
+            headers = sign(SCHEMES["twitch"], SECRET, BODY, now=NOW, event_id="1")
+        tzset()
+        assert dict(headers)["Twitch-Eventsub-Message-Timestamp"] == ISO.decode()
 
     def test_zendesk_takes_an_empty_body(self):
         headers = [

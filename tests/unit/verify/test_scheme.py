@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from fakes.sender import PLAIN
 
-from gateway.verify import SCHEMES, Scheme, read_keys, sign, template, verify
+from gateway.verify import SCHEMES, Handshake, Scheme, read_keys, sign, template, verify
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -121,6 +121,14 @@ def test_named_schemes_cannot_be_changed():
 def test_source_cannot_replace_the_id_by_nonsense(dedupe):
     with pytest.raises(ValueError, match=r"^dedupe: "):
         replace(SCHEMES["github"], dedupe=dedupe)
+
+
+@pytest.mark.parametrize("place", ["json:/a", "query:a", "header:A"])
+def test_handshake_is_asked_in_one_of_three_places(place):
+    assert Handshake(challenge=place).places == [place]
+    for other in (f"x{place}", place.upper(), place.partition(":")[0], "json:a"):
+        with pytest.raises(ValueError, match=r"^handshake: expected json:/pointer, query:name or header:Name"):
+            Handshake(when=((other, "1"),))
 
 
 def test_id_header_without_id_in_the_signed_string_is_refused():

@@ -163,6 +163,20 @@ class TestLists:
             judge(STRIPE, [(b"Stripe-Signature", value.replace(b"v1=", b"v0="))])
         judge(STRIPE, [(b"Stripe-Signature", value + b",v0=00")])
 
+    @pytest.mark.parametrize("scheme", [GITHUB, STANDARD, SLACK], ids=lambda scheme: scheme.name)
+    def test_prefix_is_taken_as_it_is_written(self, scheme):
+        name = scheme.header.encode()
+        value = dict(sent(scheme))[name].replace(scheme.prefix.encode(), scheme.prefix.upper().encode())
+        with pytest.raises(SignatureMalformed):
+            judge(scheme, altered(sent(scheme), name, value))
+
+    def test_only_spaces_may_stand_around_an_item(self):
+        value = sent(STRIPE)[0][1]
+        judge(STRIPE, [(b"Stripe-Signature", b" " + value.replace(b",", b" , ") + b" ")])
+        for padded in (b"\t" + value, b"X" + value):
+            with pytest.raises(SignatureMalformed):
+                judge(STRIPE, [(b"Stripe-Signature", padded)])
+
     def test_a_list_is_no_list_where_the_scheme_has_none(self):
         headers = sent(GITHUB)
         value = dict(headers)[b"X-Hub-Signature-256"]

@@ -80,6 +80,7 @@ def test_deep_nesting_is_refused_whatever_follows(body):
 def test_width_is_not_depth():
     check(b"[" + b"[],{}," * 10_000 + b"[]]")
     check(json.dumps([{"brackets": "[{" * 50, "quote": '\\"['}] * 100).encode())
+    check(b'"[["', max_depth=0)
 
 
 def test_depth_cap_can_be_set_and_never_overflows_the_stack():

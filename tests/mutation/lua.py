@@ -1,0 +1,60 @@
+"""Changes the Lua scripts of the ledger, one place at a time, and runs their tests over a real Redis.
+
+    python -m mutation.lua [--fresh] [--first] [SCRIPT ...]
+
+Exits with 1 where a mutant survives that README.md does not name, or a row of it is stale. `--first` runs only the
+tests of tests/redis/ledger, and `--fresh` forgets what earlier runs found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+
+from mutation.course import Case, Course
+from mutation.equivalents import judge
+from mutation.scripts import mutants
+from mutation.trial import ROOT
+
+SCRIPTS = ROOT / "gateway/ledger/lua"
+LEDGER = ROOT / "tests/redis/ledger"
+TWO_SERVERS = "tests/redis/ledger/conftest.py"  # runs each test over two servers; one is enough here
+LATER = ("tests/redis/actors", "tests/redis/llm", "tests/redis/cli")
+
+
+def ordered(verb: str) -> list[str]:
+    """List the ledger's test files, those first that use this verb most."""
+
+    def uses(file):
+        return len(re.findall(rf"\b{verb}\(", file.read_text()))
+
+    files = sorted(LEDGER.glob("test_*.py"), key=lambda file: (-uses(file), file.name))
+    return [str(file.relative_to(ROOT)) for file in files]
+
+
+def cases(names: list[str]) -> list[Case]:
+    """Make the mutants of those scripts, or of all."""
+    files = [SCRIPTS / f"{name}.lua" for name in names] or sorted(SCRIPTS.glob("*.lua"))
+    return [
+        Case(str(file.relative_to(ROOT)), *mutant, order=tuple(ordered(file.stem)), near=file.stem)
+        for file in files
+        for mutant in mutants(file.read_text())
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m mutation.lua")
+    parser.add_argument("scripts", nargs="*", help="names without .lua; all by default")
+    parser.add_argument("--fresh", action="store_true", help="forget what earlier runs found")
+    parser.add_argument("--first", action="store_true", help="only the tests of tests/redis/ledger")
+    asked = parser.parse_args()
+    folders = ("tests/redis/ledger",) if asked.first else ("tests/redis/ledger", *LATER)
+    course = Course("lua", arguments=folders, changes={TWO_SERVERS: None}, over=("gateway/ledger", *folders))
+    made = cases(asked.scripts)
+    left = [case.survivor for case in course.run(made, fresh=asked.fresh)]
+    return judge(left, tried={case.survivor.place for case in made})
+
+
+if __name__ == "__main__":
+    sys.exit(main())
