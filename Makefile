@@ -40,7 +40,7 @@ check: $(STAMP) ## Lint, formatting, types, import rules, structure
 
 .PHONY: bench
 bench: $(STAMP) ## Measure throughput, pickup and memory
-	@set -e; for one in burst kills pickup memory; do \
+	@set -e; for one in burst kills pickup flood memory; do \
 		echo; echo "== $$one"; PYTHONPATH=tests $(VENV)/python "tests/bench/$$one.py"; done
 
 .PHONY: bench-gateway

@@ -3,5 +3,6 @@
 from actors.errors import Discard, RetryAfter
 from actors.registry import pipeline
 from actors.run import Run
+from gateway.config import Retry
 
-__all__ = ["Discard", "RetryAfter", "Run", "pipeline"]
+__all__ = ["Discard", "Retry", "RetryAfter", "Run", "pipeline"]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-ErrorClass = Literal["transient", "rate_limited", "bad_output", "permanent"]
+ErrorClass = Literal["transient", "rate_limited", "bad_output", "permanent", "unknown_pipeline"]
 
 
 class Discard(Exception):  # noqa: N818 - a decision, not a fault
@@ -18,19 +18,23 @@ class Discard(Exception):  # noqa: N818 - a decision, not a fault
 
 
 class RetryAfter(Exception):  # noqa: N818 - a decision, not a fault
-    """Suspends the run and tries it again after that many seconds; counts as an attempt."""
+    """Suspends the run and tries it again after that many seconds, or at that time; counts as an attempt."""
 
-    def __init__(self, seconds: float, reason: str = "asked to be retried") -> None:
-        """Take the delay in seconds and a reason for ops."""
+    def __init__(
+        self, seconds: float = 0.0, reason: str = "asked to be retried", *, at: datetime | None = None
+    ) -> None:
+        """Take the delay in seconds, or a time with its zone, and a reason for ops. Failure for a time without one."""
         super().__init__(reason)
-        self.delay = timedelta(seconds=seconds)
+        if at is not None and at.tzinfo is None:
+            raise Failure("RetryAfter(at=...) takes a time with its zone", klass="permanent")
+        self.delay = timedelta(seconds=seconds) if at is None else at - datetime.now(UTC)
         self.reason = reason
 
 
 class Failure(Exception):  # noqa: N818 - the word of DESIGN for a classified error
     """An error that says what kind it is, so that nobody has to guess whether to retry it.
 
-    `klass` is transient, rate_limited, bad_output or permanent; permanent is never retried.
+    `klass` is transient, rate_limited, bad_output, permanent or unknown_pipeline; the last two are never retried.
     The text is shown to ops: it names what failed and how, never content.
     """
 

@@ -16,9 +16,11 @@ from gateway.ledger import Beat, LedgerError, Work
 from otel.records import Listener, Swept, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from gateway.ledger import Ledger
+
+    Beating = Callable[[Ledger], Awaitable[timedelta]]
 
 RENEW = timedelta(seconds=3)
 SWEEP = timedelta(seconds=1)
@@ -36,7 +38,12 @@ class Holding:
         self.step = ""
         self.reason: Callable[[], str] = str
         self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
         self.lost: asyncio.Future[None] = self._loop.create_future()
+
+    def age(self) -> timedelta:
+        """Give how long ago the event was received, or replayed."""
+        return self.work.age + timedelta(seconds=self._loop.time() - self._began)
 
     def lose(self) -> None:
         """Say, from any thread, that the lease is lost."""
@@ -61,11 +68,15 @@ class Keeper(threading.Thread):
         worker: str,
         listeners: tuple[Listener, ...],
         died: Callable[[], None],
+        beats: Sequence[Beating] = (),
     ) -> None:
-        """Take how to open a ledger of its own, the worker's name, who hears of sweeps, and what to do if it dies."""
+        """Take how to open a ledger of its own, the worker's name, who hears of sweeps, and what to do if it dies.
+
+        `beats` is what else it does: each gives how long to wait until it is called again.
+        """
         super().__init__(name="keeper", daemon=True)
         self._open, self._worker, self._died = open_ledger, worker, died
-        self._listeners = listeners
+        self._listeners, self._beats = listeners, beats
         self._held: dict[str, Holding] = {}
         self._ending = threading.Event()
         self._wake = asyncio.Event()
@@ -103,13 +114,14 @@ class Keeper(threading.Thread):
         self._loop = asyncio.get_running_loop()
         ledger = await self._open()
         try:
-            await asyncio.gather(self._every(self._renew, ledger), self._every(self._sweep, ledger))
+            beats = (self._renew, self._sweep, *self._beats)
+            await asyncio.gather(*(self._every(beat, ledger) for beat in beats))
             with suppress(LedgerError):
                 await ledger.retire(self._worker)
         finally:
             await ledger.close()
 
-    async def _every(self, beat: Callable[[Ledger], Awaitable[timedelta]], ledger: Ledger) -> None:
+    async def _every(self, beat: Beating, ledger: Ledger) -> None:
         while not self._ending.is_set():
             try:
                 pause = await beat(ledger)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from actors.errors import Discard, Failure, RetryAfter
+from actors.sinks.schedule import LONGEST_ASKED
 from gateway.ledger import LedgerError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.ledger import Ledger, NewDelivery, Work
 
 OUTAGE_PAUSE = timedelta(seconds=1)
+NEVER_RETRIED = frozenset({"permanent", "unknown_pipeline"})
 MOST_DOUBLINGS = 60  # beyond it every cap is reached, and a float would overflow
 
 
@@ -53,7 +55,7 @@ class Buried:
 class Lost:
     """Another worker owns it now, or its lease could not be kept; there is nothing to record."""
 
-    reason: str = "another worker owns it now"
+    reason: str = "it was cancelled, or another worker owns it now"
 
 
 Outcome = Done | Later | Buried | Lost
@@ -96,18 +98,22 @@ async def record(outcome: Outcome, work: Work, ledger: Ledger, *, step: str) -> 
             return False
 
 
-def from_error(error: BaseException, work: Work, policy: RetryPolicy) -> Outcome:
-    """Decide what an exception of a pipeline means: discard, retry with full jitter, or a dead letter."""
+def from_error(error: BaseException, work: Work, policy: RetryPolicy, *, age: timedelta) -> Outcome:
+    """Decide what an exception of a pipeline means: discard, retry with full jitter, or a dead letter.
+
+    `age` is how long ago the event was received, or replayed.
+    """
     if isinstance(error, Discard):
         return Done(state="discarded", reason=error.reason)
     if isinstance(error, RetryAfter):
-        return _retry(RetryAfter.__name__, error.reason, work, policy, at_least=error.delay, exact=True)
+        return _retry(RetryAfter.__name__, error.reason, error.delay, work, policy, age=age)
     if isinstance(error, LedgerError):
         return Later(delay=OUTAGE_PAUSE, reason="the ledger did not answer")
     failure = classified(error)
-    if failure.klass == "permanent":
-        return Buried(reason=str(failure), error_class="permanent")
-    return _retry(failure.klass, str(failure), work, policy, at_least=failure.retry_after)
+    if failure.klass in NEVER_RETRIED:
+        return Buried(reason=str(failure), error_class=failure.klass)
+    asked = min(failure.retry_after or timedelta(0), LONGEST_ASKED)
+    return _retry(failure.klass, str(failure), max(asked, _wait(work, policy)), work, policy, age=age)
 
 
 def too_late(work: Work) -> Failure:
@@ -125,21 +131,24 @@ def classified(error: BaseException) -> Failure:
     return Failure(f"{type(error).__name__} was raised", klass="transient")
 
 
+def _wait(work: Work, policy: RetryPolicy) -> timedelta:
+    grown = policy.first.total_seconds() * policy.factor ** min(work.attempts, MOST_DOUBLINGS)
+    most = min(policy.cap.total_seconds(), grown)
+    return timedelta(seconds=most * random.random())  # noqa: S311 - full jitter; nobody gains by guessing it
+
+
 def _retry(
-    error_class: str,
-    reason: str,
-    work: Work,
-    policy: RetryPolicy,
-    *,
-    at_least: timedelta | None,
-    exact: bool = False,
+    error_class: str, reason: str, delay: timedelta, work: Work, policy: RetryPolicy, *, age: timedelta
 ) -> Outcome:
-    if work.attempts + 1 >= policy.attempts:
-        return Buried(reason=f"{reason} (gave up after {policy.attempts} attempts)", error_class=error_class)
-    delay = at_least or timedelta(0)
-    if not exact:
-        grown = policy.first.total_seconds() * policy.factor ** min(work.attempts, MOST_DOUBLINGS)
-        most = min(policy.cap.total_seconds(), grown)
-        spread = timedelta(seconds=most * random.random())  # noqa: S311 - full jitter; nobody gains by guessing it
-        delay = max(delay, spread)
+    tried, most = work.attempts + 1, policy.most(error_class)
+    if tried >= most:
+        return Buried(reason=f"{reason} (gave up after {_plural(tried)})", error_class=error_class)
+    if policy.max_age is not None and age + delay > policy.max_age:
+        over = f"gave up after {_plural(tried)}: the next one would begin later than max_age, {policy.max_age}"
+        return Buried(reason=f"{reason} ({over})", error_class=error_class)
     return Later(delay=delay, reason=reason, error_class=error_class, counted=True)
+
+
+def _plural(attempts: int) -> str:
+    """Say how many attempts."""
+    return "1 attempt" if attempts == 1 else f"{attempts} attempts"

@@ -7,10 +7,12 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
+
+from gateway.config import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from actors.run import Run
 
 GROUP = "hookmill.pipelines"
+FILE_MODULE = "hookmill_file_"  # how the names of modules begin that were loaded from a file
 Work = Callable[["Run"], Awaitable[Any]]
 
 
@@ -29,19 +32,25 @@ class PipelineError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
-    """A named async function over an event, made of steps; `steps` declares their names, for progress."""
+    """A named async function over an event, made of steps; `steps` declares their names, for progress.
+
+    `retry` is what it says of the retries of its runs; what a source says goes before.
+    """
 
     name: str
     version: int
     steps: tuple[str, ...]
     work: Work
+    retry: Retry = field(default_factory=Retry)
 
     async def __call__(self, run: Run) -> Any:
         """Work the event of that run."""
         return await self.work(run)
 
 
-def pipeline(name: str, *, version: int = 1, steps: Iterable[str] = ()) -> Callable[[Work], Pipeline]:
+def pipeline(
+    name: str, *, version: int = 1, steps: Iterable[str] = (), retry: Retry | None = None
+) -> Callable[[Work], Pipeline]:
     """Declare an async function as a pipeline; raises PipelineError at import if the declaration cannot work."""
     declared = tuple(steps)
 
@@ -52,7 +61,7 @@ def pipeline(name: str, *, version: int = 1, steps: Iterable[str] = ()) -> Calla
             raise PipelineError(f"pipeline {name!r}: the function takes one argument, the run")
         if len(set(declared)) != len(declared):
             raise PipelineError(f"pipeline {name!r}: a name stands twice in steps={declared!r}")
-        return Pipeline(name=name, version=version, steps=declared, work=work)
+        return Pipeline(name=name, version=version, steps=declared, work=work, retry=retry or Retry())
 
     return declare
 
@@ -100,9 +109,9 @@ def _from_entry_point(name: str) -> Any:
 
 
 @cache
-def _module(path: Path) -> ModuleType:
+def load_module(path: Path) -> ModuleType:
     """Import a file once; under a name of its own in `sys.modules`, where dataclasses and pydantic look types up."""
-    name = f"hookmill_file_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
+    name = f"{FILE_MODULE}{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise PipelineError(f"{path} is not a Python file")
@@ -117,6 +126,6 @@ def _from_file(name: str, folder: Path) -> Any:
     if not path.is_file():
         raise PipelineError(f"pipeline {name!r}: there is no file {path}")
     try:
-        return getattr(_module(path), attribute)
+        return getattr(load_module(path), attribute)
     except AttributeError:
         raise PipelineError(f"pipeline {name!r}: {path} has no {attribute!r}") from None

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import hashlib
-import inspect
 import json
-import typing
-from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError
+from pydantic import TypeAdapter
 
 from actors.errors import Failure
 from actors.insist import insist
 from actors.llm import Question
 from actors.parking import Parking
+from actors.steps import at_most, call, dump, item_keys, returns
 from otel.records import ModelCalled, StepFinished, tell
 
 if TYPE_CHECKING:
@@ -30,14 +24,15 @@ if TYPE_CHECKING:
 
     from actors.keeper import Holding
     from actors.llm import Answer, Asker
+    from actors.processes import Processes
     from actors.registry import Pipeline
     from gateway.ledger import Event, Ledger, Work
     from otel.records import Listener, ModelCall
 
 T = TypeVar("T")
 Item = TypeVar("Item")
-MOST_BYTES = 256 * 1024
 MOST_ITEMS = 1000
+Where = Literal["thread", "process"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +44,7 @@ class Place:
     listeners: tuple[Listener, ...]
     clock: Callable[[], float]
     threads: Executor
+    processes: Processes
 
 
 class StaleRun(BaseException):
@@ -65,27 +61,52 @@ class Run:
         self._work, self._pipeline, self._place, self._holding = work, pipeline, place, holding
         self._deadline = asyncio.get_running_loop().time() + work.time_left.total_seconds()
         self._used: set[str] = set()
-        self._at_work: Counter[str] = Counter()
         holding.reason = lambda: self.parking.reason
 
     @overload
     async def step(
-        self, name: str, work: Callable[..., Awaitable[T]], *arguments: Any, key: str | None = None
+        self,
+        name: str,
+        work: Callable[..., Awaitable[T]],
+        *arguments: Any,
+        key: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as below
     ) -> T: ...
     @overload
-    async def step(self, name: str, work: Callable[..., T], *arguments: Any, key: str | None = None) -> T: ...
-    async def step(self, name: str, work: Callable[..., Any], *arguments: Any, key: str | None = None) -> Any:
+    async def step(
+        self,
+        name: str,
+        work: Callable[..., T],
+        *arguments: Any,
+        key: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as below
+        where: Where = "thread",
+    ) -> T: ...
+    async def step(
+        self,
+        name: str,
+        work: Callable[..., Any],
+        *arguments: Any,
+        key: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - it is the step's own, told from others and named
+        where: Where = "thread",
+    ) -> Any:
         """Call a function once and keep what it returns.
 
-        A plain function runs in a thread. The output is JSON after its return annotation (pydantic models, dataclasses,
-        plain values; at most 256 KiB) and comes back as it was saved. `key` tells rounds of one step apart; the same
-        name twice without one is refused. Raises Failure(permanent) for an output that cannot be kept.
+        A plain function runs in a thread, or in a `process` of its own if it computes. The output is JSON after its
+        return annotation (pydantic models, dataclasses, plain values; at most 256 KiB) and comes back as it was saved.
+        `key` tells rounds of one step apart; the same name twice without one is refused. After `timeout` seconds it
+        fails, to be retried; a thread goes on until its function returns, a process is ended. Raises
+        Failure(permanent) for an output that cannot be kept.
         """
 
         async def compute() -> tuple[Any, dict[str, Any]]:
-            return await _call(work, arguments, self._place.threads), {}
+            async with at_most(timeout, name):
+                if where == "process":
+                    return await self._place.processes.call(work, arguments, wait=self.parking.wait), {}
+                return await call(work, arguments, self._place.threads), {}
 
-        return await self._once(name, key, _returns(work), compute)
+        return await self._once(name, key, returns(work), compute)
 
     @overload
     async def ask(
@@ -130,7 +151,14 @@ class Run:
         return await self._once(name, key, TypeAdapter(into or str), compute)
 
     async def map(
-        self, name: str, work: Callable[[Item], Any], items: Iterable[Item], *, concurrency: int = 4
+        self,
+        name: str,
+        work: Callable[[Item], Any],
+        items: Iterable[Item],
+        *,
+        concurrency: int = 4,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in step
+        where: Where = "thread",
     ) -> list[Any]:
         """Run a step per item, so many at once, and give the outputs in order; a checkpoint per item.
 
@@ -144,10 +172,10 @@ class Run:
 
         async def one(item: Item, key: str) -> Any:
             async with gate:
-                return await self.step(name, work, item, key=key)
+                return await self.step(name, work, item, key=key, timeout=timeout, where=where)
 
         results = await asyncio.gather(
-            *(one(item, key) for item, key in zip(listed, _item_keys(listed), strict=True)), return_exceptions=True
+            *(one(item, key) for item, key in zip(listed, item_keys(listed), strict=True)), return_exceptions=True
         )
         for result in results:
             if isinstance(result, BaseException):
@@ -170,7 +198,7 @@ class Run:
         try:
             with self._step(name), self.parking.working():
                 value, took = await compute()
-                output = _dump(field, adapter, value)
+                output = dump(field, adapter, value)
                 await self._save(field, output, {"name": name, "key": key or "", **took}, started=started)
         except Exception as error:
             self._tell_step(field, started, error_class=getattr(error, "klass", type(error).__name__))
@@ -200,12 +228,20 @@ class Run:
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
-        self._at_work[name] += 1
         self._holding.step = name
+        task = asyncio.current_task()
+        before = task.get_name() if task else ""
+        self._name(task, f"{self.event.id} {name}")
         try:
             yield
         finally:
-            self._at_work -= Counter([name])
+            self._name(task, before)
+
+    @staticmethod
+    def _name(task: asyncio.Task[Any] | None, name: str) -> None:
+        """Name the task after its step: the watch over the loop tells by it who holds the loop."""
+        if task:
+            task.set_name(name)
 
     def _tell_step(self, step: str, started: float, *, cached: bool = False, error_class: str | None = None) -> None:
         record = StepFinished(
@@ -222,44 +258,6 @@ class Run:
     def _tell_call(self, step: str, alias: str, call: ModelCall) -> None:
         record = ModelCalled(event_id=self.event.id, source=self.event.source, step=step, alias=alias, call=call)
         tell(self._place.listeners, record)
-
-
-async def _call(work: Callable[..., Any], arguments: tuple[Any, ...], threads: Executor) -> Any:
-    if inspect.iscoroutinefunction(work):
-        return await work(*arguments)
-    within = contextvars.copy_context()  # so that a span of the step is its parent's child there, too
-    return await asyncio.get_running_loop().run_in_executor(threads, within.run, work, *arguments)
-
-
-@lru_cache(maxsize=1024)
-def _returns(work: Callable[..., Any]) -> TypeAdapter[Any]:
-    try:
-        annotation = typing.get_type_hints(work).get("return", Any)
-    except (NameError, TypeError):
-        annotation = Any
-    return TypeAdapter(annotation)
-
-
-def _dump(field: str, adapter: TypeAdapter[Any], value: Any) -> bytes:
-    try:
-        output = adapter.dump_json(adapter.validate_python(value))
-    except ValidationError as error:
-        raise Failure(f"step {field}: its output is not what it declares ({error.title})", klass="permanent") from error
-    except PydanticSerializationError as error:
-        raise Failure(f"step {field}: its output is not JSON ({type(value).__name__})", klass="permanent") from error
-    if len(output) > MOST_BYTES:
-        raise Failure(f"step {field}: its output is {len(output)} bytes, at most {MOST_BYTES}", klass="permanent")
-    return output
-
-
-def _item_keys(items: list[Any]) -> list[str]:
-    seen: Counter[str] = Counter()
-    keys = []
-    for item in items:
-        digest = hashlib.sha256(TypeAdapter(Any).dump_json(item)).hexdigest()[:16]
-        keys.append(f"{digest}#{seen[digest]}")
-        seen[digest] += 1
-    return keys
 
 
 def _took(answer: Answer) -> dict[str, Any]:

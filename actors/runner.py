@@ -14,6 +14,7 @@ from actors.outcome import Buried, Done, Later, Lost, Outcome, from_error, too_l
 from actors.owner import Ended, Owner, cancel
 from actors.registry import PipelineError
 from actors.run import Place, Run, StaleRun
+from gateway.config import RetryPolicy
 from gateway.ledger import NewDelivery, new_delivery_id
 from otel.records import RunFinished, tell
 
@@ -46,20 +47,21 @@ class Runner:
         try:
             pipeline = self._registry.find(work.event.pipeline)
         except PipelineError as error:
-            return Buried(reason=str(error), error_class="permanent")
+            return Buried(reason=str(error), error_class="unknown_pipeline")
         run = Run(work, pipeline, self._place, holding)
         try:
             return await self._until_suspended(run, pipeline, work, source)
         except Exception as error:  # noqa: BLE001 - a pipeline may raise anything; from_error classifies it
-            return from_error(error, work, source.retry)
+            return from_error(error, work, RetryPolicy.of(pipeline.retry, source.retry), age=holding.age())
         except StaleRun:
             return Lost()
 
     def _late(self, work: Work) -> Outcome:
-        return from_error(too_late(work), work, self._config.sources[work.event.source].retry)
+        said = self._registry.find(work.event.pipeline).retry, self._config.sources[work.event.source].retry
+        return from_error(too_late(work), work, RetryPolicy.of(*said), age=work.age + work.time_left)
 
     async def _until_suspended(self, run: Run, pipeline: Pipeline, work: Work, source: Source) -> Outcome:
-        working = asyncio.ensure_future(pipeline(run))
+        working = asyncio.create_task(pipeline(run), name=f"{work.id} between steps")
         try:
             while not working.done() and not run.parking.suspended.done():
                 await asyncio.wait({working, run.parking.suspended}, return_when=asyncio.FIRST_COMPLETED)

@@ -29,10 +29,13 @@ from actors.deliver import Deliverer
 from actors.keeper import Keeper
 from actors.llm import Asker, provider
 from actors.owner import Owner
+from actors.processes import Processes
 from actors.registry import Registry
 from actors.run import Place
 from actors.runner import Runner
+from actors.schedule import Timetable
 from actors.sinks import open_sinks
+from actors.watch import Watch
 from gateway.config import Config, ConfigError, Models, load_config, load_models
 from gateway.ledger import Ledger, LedgerDown, LedgerError, open_ledger
 from gateway.settings import Settings, read_settings
@@ -54,10 +57,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shares:
-    """How many threads work runs, and how many deliveries: a slow sink must not hold the threads of the models."""
+    """How many threads work runs, and how many deliveries: a slow sink must not hold the threads of the models.
+
+    `lanes` are those that this worker looks at, `processes` what it may have for steps that compute.
+    """
 
     runs: int
     deliveries: int
+    lanes: tuple[str, ...] = (*RUN_LANES, "deliveries")
+    processes: int = 1
 
 
 def compose() -> None:
@@ -69,12 +77,18 @@ def compose() -> None:
         models = load_models(settings.models, os.environ)
     except ConfigError as error:
         sys.exit(f"hookmill: {error}")
-    shares = Shares(
-        runs=int(os.environ.get("HOOKMILL_RUN_THREADS", "32")),
-        deliveries=int(os.environ.get("HOOKMILL_DELIVERY_THREADS", "8")),
-    )
-    dramatiq.set_broker(make_broker(settings, config, models, shares))
+    dramatiq.set_broker(make_broker(settings, config, models, read_shares(os.environ)))
     heed_one_signal()
+
+
+def read_shares(env: Mapping[str, str]) -> Shares:
+    """Read what `hookmill worker` and `up` made of their options."""
+    return Shares(
+        runs=int(env.get("HOOKMILL_RUN_THREADS", "32")),
+        deliveries=int(env.get("HOOKMILL_DELIVERY_THREADS", "8")),
+        lanes=tuple(env.get("HOOKMILL_LANES", "high,normal,low,deliveries").split(",")),
+        processes=int(env.get("HOOKMILL_STEP_PROCESSES", os.cpu_count() or 1)),
+    )
 
 
 def heed_one_signal() -> None:
@@ -97,13 +111,18 @@ def make_broker(settings: Settings, config: Config, models: Models, shares: Shar
     """Build the broker: its virtual queues, its middleware, its actors."""
     work = Workshop(settings, config, models, shares)
     queues = {
-        "runs": Queue(actor="run_event", lanes=RUN_LANES, threads=shares.runs),
-        "deliveries": Queue(actor="deliver", lanes={"deliveries": 1}, threads=shares.deliveries),
+        "runs": Queue(actor="run_event", lanes=_weights(shares, RUN_LANES), threads=shares.runs),
+        "deliveries": Queue(actor="deliver", lanes=_weights(shares, {"deliveries": 1}), threads=shares.deliveries),
     }
-    broker = LaneBroker(settings.redis_url, queues=queues, middleware=[AsyncIO(), work])
-    dramatiq.actor(broker=broker, queue_name="runs")(work.run_event)
-    dramatiq.actor(broker=broker, queue_name="deliveries")(work.deliver)
+    worked = {name: queue for name, queue in queues.items() if queue.lanes}
+    broker = LaneBroker(settings.redis_url, queues=worked, middleware=[AsyncIO(), work])
+    for name in worked:
+        dramatiq.actor(broker=broker, queue_name=name)({"runs": work.run_event, "deliveries": work.deliver}[name])
     return broker
+
+
+def _weights(shares: Shares, lanes: Mapping[str, int]) -> dict[str, int]:
+    return {lane: weight for lane, weight in lanes.items() if lane in shares.lanes}
 
 
 class Workshop(Middleware):
@@ -116,6 +135,7 @@ class Workshop(Middleware):
         self._stopping = False
         self._ledger: Ledger
         self._sinks: Mapping[str, OpenSink]
+        self._processes: Processes
         self._runner: Runner
         self._deliverer: Deliverer
 
@@ -162,14 +182,28 @@ class Workshop(Middleware):
 
     async def _open(self) -> None:
         await provider.warm(self._models)
-        threads = ThreadPoolExecutor(max_workers=self._shares.runs, thread_name_prefix="step")
+        threads = ThreadPoolExecutor(max_workers=max(1, self._shares.runs), thread_name_prefix="step")
+        self._processes = Processes(self._shares.processes)
         self._ledger = await self._patiently()
         name = f"{socket.gethostname()}-{os.getpid()}"
-        self._keeper = Keeper(self._patiently, worker=name, listeners=self._listeners, died=self._end_process)
+        self._keeper = Keeper(
+            self._patiently,
+            worker=name,
+            listeners=self._listeners,
+            died=self._end_process,
+            beats=(Watch(self._listeners).look, Timetable(self._config).offer),
+        )
         self._owner = Owner(self._ledger, self._keeper, name=name)
         self._sinks = open_sinks(self._config)
         asker = Asker(self._models, self._ledger.slots, call=provider.call)
-        place = Place(ledger=self._ledger, asker=asker, listeners=self._listeners, clock=time.time, threads=threads)
+        place = Place(
+            ledger=self._ledger,
+            asker=asker,
+            listeners=self._listeners,
+            clock=time.time,
+            threads=threads,
+            processes=self._processes,
+        )
         registry = Registry((one.pipeline for one in self._config.sources.values()), folder=self._config.path.parent)
         for error in registry.errors():
             logger.error("%s; its runs become dead letters, which can be replayed", error)
@@ -179,6 +213,7 @@ class Workshop(Middleware):
     async def _close(self) -> None:
         for sink in self._sinks.values():
             await sink.aclose()
+        await self._processes.close()
         await provider.close()
         await self._ledger.close()
 

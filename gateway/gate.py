@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from gateway.ledger import Rules
 from gateway.verify import read_keys
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from gateway.admit import Admitter
     from gateway.body import Room
     from gateway.config import Config, Door, Source
-    from gateway.ledger import Ledger
+    from gateway.ledger import Ledger, Rules
     from gateway.streams import Streams
     from gateway.verify import Key
 
@@ -38,19 +37,7 @@ class Entrance:
     def build(cls, source: Source, door: Door) -> Entrance:
         """Make the entrance of a source whose secrets the configuration has found good."""
         tolerance = source.scheme.tolerance if source.tolerance is None else source.tolerance
-        rules = Rules(
-            source=source.name,
-            pipeline=source.pipeline,
-            lane=source.priority,
-            concurrency=source.concurrency,
-            max_backlog=source.max_backlog,
-            max_total=door.max_backlog,
-            timeout=source.timeout,
-            dedupe_ttl=source.dedupe_ttl,
-            idempotent=source.idempotent,
-            nonce_ttl=2 * tolerance if source.scheme.covers_time else source.replay,
-            limit=source.limit,
-        )
+        rules = replace(source.rules, max_total=door.max_backlog)
         return cls(source=source, keys=tuple(read_keys(source.scheme, source.keys)), rules=rules, tolerance=tolerance)
 
 

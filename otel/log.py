@@ -16,6 +16,7 @@ from otel.records import (
     DeliveryAttempted,
     EventAccepted,
     EventRejected,
+    LoopBlocked,
     ModelCall,
     ModelCalled,
     RunFinished,
@@ -36,6 +37,7 @@ NAMES = {
     Swept: ("ledger.swept", logging.DEBUG),
     StepFinished: ("step.finished", logging.DEBUG),
     ModelCalled: ("model.called", logging.DEBUG),
+    LoopBlocked: ("loop.blocked", logging.WARNING),
 }
 
 FIELDS = {kind: tuple(one.name for one in fields(kind)) for kind in (*NAMES, ModelCall)}

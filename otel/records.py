@@ -115,7 +115,19 @@ class Swept:
     extended: int
 
 
-Record = EventAccepted | EventRejected | StepFinished | ModelCalled | RunFinished | DeliveryAttempted | Swept
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopBlocked:
+    """The event loop of a worker has not answered for `late`: `step` holds it, at that file and line."""
+
+    event_id: str
+    step: str
+    at: str
+    late: timedelta
+
+
+Record = (
+    EventAccepted | EventRejected | StepFinished | ModelCalled | RunFinished | DeliveryAttempted | Swept | LoopBlocked
+)
 Listener = Callable[[Record], None]
 
 

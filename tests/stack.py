@@ -32,7 +32,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.cli.embedded import free_port
-from gateway.cli.worker import worker_command, worker_environment
+from gateway.cli.worker import LANES, worker_command, worker_environment
 from gateway.ledger import open_ledger
 
 if TYPE_CHECKING:
@@ -154,9 +154,13 @@ class Stack:
         until(lambda: self._ready(process))
         return process
 
-    def start_worker(self, *, runs=40, deliveries=16, wait=True) -> subprocess.Popen[bytes]:
-        shares = worker_environment(run_threads=runs, delivery_threads=deliveries)
-        command = worker_command(threads=runs + deliveries, processes=1)
+    def start_worker(
+        self, *, runs=40, deliveries=16, wait=True, lanes=LANES, step_processes: int | None = None
+    ) -> subprocess.Popen[bytes]:
+        shares = worker_environment(
+            run_threads=runs, delivery_threads=deliveries, lanes=lanes, step_processes=step_processes
+        )
+        command = worker_command(threads=runs + deliveries, processes=1, lanes=lanes)
         number = len(self.workers)
         worker = self._start(command, f"worker{number}", shares | {"HOOKMILL_LOG": "DEBUG"})
         self.workers.append(worker)
@@ -221,27 +225,23 @@ class Stack:
 
     def show(self, event_id: str):
         """What the ledger says of that event."""
-
-        async def show():
-            ledger = await open_ledger(self.redis_url)
-            try:
-                return await ledger.show(event_id)
-            finally:
-                await ledger.close()
-
-        return asyncio.run(show())
+        return self.call(lambda ledger: ledger.show(event_id))
 
     def stats(self):
         """The ledger in figures."""
+        return self.call(lambda ledger: ledger.stats())
 
-        async def stats():
+    def call(self, verb):
+        """Call a verb of the ledger, as in `call(lambda ledger: ledger.replay(event_id))`."""
+
+        async def call():
             ledger = await open_ledger(self.redis_url)
             try:
-                return await ledger.stats()
+                return await verb(ledger)
             finally:
                 await ledger.close()
 
-        return asyncio.run(stats())
+        return asyncio.run(call())
 
     async def _receive(self, request: Request) -> Response:
         body, headers = await request.body(), request.headers

@@ -40,6 +40,8 @@ ANSWERS = {
     "queued": "is queued again",
     "busy": "is queued or running already: left alone",
     "gone": "is not known to the ledger, or its body is gone",
+    "cancelled": "is cancelled",
+    "over": "is over already: left alone",
     "nothing": "is done and has no delivery to repeat; to work it anew: --scratch",
 }
 
@@ -136,17 +138,27 @@ def replay_events(ids: Ids, *, scratch: Scratch = False, as_json: Json = False) 
     report(opening.ask(lambda ledger: replay_all(ledger, ids, scratch=scratch)), as_json=as_json)
 
 
+@app.command("cancel", epilog=example("hookmill events cancel evt_01JD3M0X2V8Q5W6R7T9Y1Z2A3B"))
+def cancel_events(ids: Ids, *, as_json: Json = False) -> None:
+    """Discard events or deliveries that are not over; one at work stops at its next saved step, or within seconds."""
+
+    async def cancel(ledger: Ledger) -> list[dict[str, Any]]:
+        return [{"id": one, "answer": await ledger.cancel(one)} for one in ids]
+
+    report(opening.ask(cancel), as_json=as_json, wanted="cancelled")
+
+
 async def replay_all(ledger: Ledger, ids: Sequence[str], *, scratch: bool) -> list[dict[str, Any]]:
     """Replay each, and give what became of it, in order."""
     return [{"id": one, "answer": await ledger.replay(one, scratch=scratch)} for one in ids]
 
 
-def report(answers: Sequence[dict[str, Any]], *, as_json: bool) -> None:
-    """Print what became of replays; exit code 1 if one of them was not queued."""
+def report(answers: Sequence[dict[str, Any]], *, as_json: bool, wanted: str = "queued") -> None:
+    """Print what became of each; exit code 1 if one of them did not end as wanted."""
     if as_json:
         render.show_json(list(answers))
     else:
         for answer in answers:
             print(f"{answer['id']} {ANSWERS.get(answer['answer'], answer['answer'])}")
-    if any(answer["answer"] != "queued" for answer in answers):
+    if any(answer["answer"] != wanted for answer in answers):
         raise typer.Exit(1)

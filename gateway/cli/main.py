@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli import check, dead, events, init, pause, schemes, send, start, stats, token, why
+from gateway.cli import check, dead, events, init, pause, schedules, schemes, send, start, stats, token, why
 from gateway.cli.faults import Fault, line_of
 from gateway.cli.options import example
 
@@ -54,13 +54,18 @@ COMMANDS: tuple[tuple[Callable[..., None], str, tuple[str, ...]], ...] = (
     ),
     (check.check, "Validate all configuration, and Redis.", ("hookmill check", "hookmill check --offline --json")),
     (start.gateway, "Run the HTTP server that receives events.", ("hookmill gateway --port 8420",)),
-    (start.worker, "Run worker processes.", ("hookmill worker", "hookmill worker --workers 2 --threads 64")),
+    (
+        start.worker,
+        "Run worker processes.",
+        ("hookmill worker", "hookmill worker --workers 2 --threads 64", "hookmill worker --lanes high,normal"),
+    ),
     (
         send.send,
         "Sign a body as its sender would, and post it.",
         ("hookmill send blog example.json", "echo '{}' | hookmill send blog - --id a1 --count 2"),
     ),
     (why.why, "Say where an event is, and why.", ("hookmill why evt_01JD3M0X2V8Q5W6R7T9Y1Z2A3B",)),
+    (schedules.schedules, "Show which events of our own come when.", ("hookmill schedules",)),
     (stats.stats, "Show the ledger in figures.", ("hookmill stats", "hookmill stats --json | jq .dead")),
     (
         schemes.schemes,

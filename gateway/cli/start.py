@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli import opening, render
+from gateway.cli.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +22,13 @@ Threads = Annotated[int, typer.Option(min=1, max=1000, help="Runs worked at once
 DeliveryThreads = Annotated[int, typer.Option(min=1, max=1000, help="Deliveries sent at once, per process.")]
 Processes = Annotated[int, typer.Option(min=1, max=256, help="Gateway processes behind the one port.")]
 Parser = Annotated[str, typer.Option(help="What parses HTTP: httptools, or h11 (slower, all Python).")]
+LaneNames = Annotated[str, typer.Option(help="The lanes that it works, such as high,normal: others need a worker too.")]
+StepProcesses = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=256, help="Processes for steps that compute, per worker process.", show_default="one a core"
+    ),
+]
 Workers = Annotated[int, typer.Option(min=1, max=256, help="Worker processes.")]
 
 
@@ -33,13 +41,28 @@ def gateway(
     become([sys.executable, "-m", "gateway.serve", *(word for option in options.items() for word in option)])
 
 
-def worker(*, workers: Workers = 1, threads: Threads = 32, delivery_threads: DeliveryThreads = 8) -> None:
+def worker(
+    *,
+    workers: Workers = 1,
+    threads: Threads = 32,
+    delivery_threads: DeliveryThreads = 8,
+    lanes: LaneNames = "high,normal,low,deliveries",
+    step_processes: StepProcesses = None,
+) -> None:
     """Become a worker: the stock dramatiq program, which works runs and deliveries."""
-    from gateway.cli.worker import worker_command, worker_environment  # noqa: PLC0415 - keeps `--help` quick
+    from gateway.cli.worker import read_lanes, worker_command, worker_environment  # noqa: PLC0415 - a quick `--help`
 
+    try:
+        chosen = read_lanes(lanes)
+    except ValueError as error:
+        raise Fault(f"--lanes: {error}") from None
     opening.ready_to_work()
-    shares = worker_environment(run_threads=threads, delivery_threads=delivery_threads)
-    become(worker_command(threads=threads + delivery_threads, processes=workers), shares)
+    run_threads = threads if set(chosen) - {"deliveries"} else 0
+    delivery_threads = delivery_threads if "deliveries" in chosen else 0
+    shares = worker_environment(
+        run_threads=run_threads, delivery_threads=delivery_threads, lanes=chosen, step_processes=step_processes
+    )
+    become(worker_command(threads=run_threads + delivery_threads, processes=workers, lanes=chosen), shares)
 
 
 def up(

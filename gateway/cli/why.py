@@ -190,7 +190,11 @@ def most_attempts(view: WorkView, config: Config | None) -> int | None:
         sink = config.sinks.get(view.sink or "")
         return len(sink.retry) + 1 if sink else None
     source = config.sources.get(view.source)
-    return source.retry.attempts if source else None
+    if source is None or source.retry.attempts is None:  # then its pipeline may say how many, and is not known here
+        return None
+    from gateway.config import RetryPolicy  # noqa: PLC0415 - keeps `hookmill --help` quick
+
+    return RetryPolicy.of(source.retry).most(view.error_class)
 
 
 def why(work_id: EventId, *, as_json: Json = False) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from gateway.config.door import Door
 from gateway.config.errors import ConfigError
 from gateway.config.models import Alias, Candidate, Models, load_models
+from gateway.config.retry import Retry, RetryPolicy
+from gateway.config.schedules import Schedule
 from gateway.config.secret import Secret
 from gateway.config.sinks import Sink
-from gateway.config.sources import RetryPolicy, Source
+from gateway.config.sources import Source
 from gateway.config.toml import Config, load_config
 
 __all__ = [
@@ -17,7 +19,9 @@ __all__ = [
     "ConfigError",
     "Door",
     "Models",
+    "Retry",
     "RetryPolicy",
+    "Schedule",
     "Secret",
     "Sink",
     "Source",

@@ -11,15 +11,14 @@ from pydantic import Field, PlainValidator
 
 from gateway.config.errors import Key, expected, nearest, shown
 from gateway.config.reading import Reading, Table
+from gateway.config.retry import Retry, RetryTable, read_retry
 from gateway.config.schemes import NAMES, SchemeRef, check_keys, read_scheme
 from gateway.config.secret import DatedRef, Secret, SecretRef, SecretTable, one_or_more
 from gateway.config.values import (
-    Attempts,
     Concurrency,
     Count,
     Duration,
     Flag,
-    Growth,
     Identity,
     Rate,
     Size,
@@ -28,23 +27,13 @@ from gateway.config.values import (
     choice,
     whole,
 )
-from gateway.ledger.event import Lane, Limit
+from gateway.ledger.event import Lane, Limit, Rules
 from gateway.verify import Dated
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from gateway.verify import Scheme
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
-    """How often a failed run is tried, and the waits between: uniform(0, min(cap, first * factor**n))."""
-
-    attempts: int = 5
-    first: timedelta = timedelta(seconds=1)
-    factor: float = 2.0
-    cap: timedelta = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +44,8 @@ class Source:
     `scheme.dedupe`; `max_body` is in bytes. `public_url` is where the provider posts to, byte for byte, for schemes
     that sign it; `verify_token` is what its handshake must know, where it asks with one. `limit_status` is what tells a
     sender that it is too fast; some never send again what was answered with a 4xx. `on_unparsable` "quarantine" keeps
-    signed bodies that are not strict JSON as dead letters instead of refusing them.
+    signed bodies that are not strict JSON as dead letters instead of refusing them. `retry` is what it says itself of
+    retries: `RetryPolicy.of` adds what its pipeline says, and the defaults.
     """
 
     name: str
@@ -79,23 +69,31 @@ class Source:
     reply: Literal["id", "status"] = "id"
     body_timeout: timedelta = timedelta(seconds=5)
     timeout: timedelta = timedelta(minutes=10)
-    retry: RetryPolicy = RetryPolicy()
+    retry: Retry = field(default_factory=Retry)
     public_url: str = field(default="", repr=False)  # its path or query may hold a token
     verify_token: Secret | None = None
+
+    @property
+    def rules(self) -> Rules:
+        """What the ledger applies to each of its events; without the bound on all sources together."""
+        tolerance = self.scheme.tolerance if self.tolerance is None else self.tolerance
+        return Rules(
+            source=self.name,
+            pipeline=self.pipeline,
+            lane=self.priority,
+            concurrency=self.concurrency,
+            max_backlog=self.max_backlog,
+            timeout=self.timeout,
+            dedupe_ttl=self.dedupe_ttl,
+            idempotent=self.idempotent,
+            nonce_ttl=2 * tolerance if self.scheme.covers_time else self.replay,
+            limit=self.limit,
+        )
 
     @property
     def keys(self) -> tuple[Dated, ...]:
         """The secrets as `gateway.verify` takes them, each with its end."""
         return tuple(Dated(value=one.reveal().encode(), not_after=one.not_after) for one in self.secrets)
-
-
-class RetryTable(Table):
-    """The table of `retry`."""
-
-    attempts: Attempts | None = None
-    first: Duration | None = None
-    factor: Growth | None = None
-    cap: Duration | None = None
 
 
 class DedupeTable(Table):
@@ -162,7 +160,7 @@ def read_source(reading: Reading, name: str, raw: object, *, sinks: Collection[s
         scheme=_with_rules(reading, scheme, table, at=at),
         secrets=secrets,
         limit=_limit(reading, table, at=at),
-        retry=_retry(reading, table.retry or RetryTable(), at=(*at, "retry")),
+        retry=read_retry(reading, table.retry or RetryTable(), at=(*at, "retry")),
         max_body=table.max_body or scheme.max_body,
         **_renamed(table.dedupe or DedupeTable()),
         **table.written(without=APART),
@@ -210,10 +208,3 @@ def _limit(reading: Reading, table: SourceTable, *, at: Key) -> Limit | None:
     count, period = table.limit
     # Without a burst the whole period's allowance may come at once: what "600/minute" says to most readers.
     return Limit(count=count, period=period, burst=table.burst or count)
-
-
-def _retry(reading: Reading, table: RetryTable, *, at: Key) -> RetryPolicy:
-    policy = RetryPolicy(**table.written())
-    if policy.cap < policy.first:
-        reading.wrong((*at, "cap"), f"expected at least first ({policy.first}), got {policy.cap}")
-    return policy

@@ -12,6 +12,7 @@ from pydantic import Field
 from gateway.config.door import Door, read_door
 from gateway.config.errors import ConfigError, nearest
 from gateway.config.reading import Reading, Table
+from gateway.config.schedules import Schedule, read_schedule
 from gateway.config.sinks import Sink, read_sink
 from gateway.config.sources import Source, read_source
 from gateway.config.values import Duration  # noqa: TC001 - pydantic reads it
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
-TABLES = ("sources", "sinks", "gateway", "retention")
+TABLES = ("sources", "sinks", "schedules", "gateway", "retention")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class Config:
     path: Path
     sources: Mapping[str, Source]
     sinks: Mapping[str, Sink]
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
     door: Door = field(default_factory=Door)
     retention: Retention = field(default_factory=Retention)
 
@@ -54,7 +56,9 @@ def load_config(path: Path, env: Mapping[str, str]) -> Config:
     if not document.get("sources"):
         reading.wrong(("sources",), "missing; expected at least one [sources.NAME]")
     sinks = [read_sink(reading, name, raw) for name, raw in raw_sinks.items()]
-    sources = [read_source(reading, name, raw, sinks=raw_sinks) for name, raw in raw_sources.items()]
+    sources = {name: read_source(reading, name, raw, sinks=raw_sinks) for name, raw in raw_sources.items()}
+    raw_schedules = reading.named(document.get("schedules"), at=("schedules",))
+    schedules = [read_schedule(reading, name, raw, sources=sources) for name, raw in raw_schedules.items()]
     retention = reading.table(RetentionTable, document.get("retention", {}), at=("retention",))
     door = read_door(reading, document.get("gateway"))
     reading.finish()
@@ -62,7 +66,8 @@ def load_config(path: Path, env: Mapping[str, str]) -> Config:
         door=door,
         path=path,
         retention=Retention(**retention.written() if retention else {}),
-        sources={source.name: source for source in sources if source},
+        sources={name: source for name, source in sources.items() if source},
+        schedules={schedule.name: schedule for schedule in schedules if schedule},
         sinks={sink.name: sink for sink in sinks if sink},
     )
 

@@ -150,7 +150,8 @@ class Verdict:
 class Work:
     """A run (`evt_…`) or a delivery (`dlv_…`) that its caller owns now, under `fence`.
 
-    `checkpoints` of a delivery are what the steps of its run took (JSON), not their outputs.
+    `age` is how long ago it was received, or replayed. `checkpoints` of a delivery are what the steps of its run took
+    (JSON), not their outputs.
     """
 
     id: str
@@ -161,6 +162,7 @@ class Work:
     attempts: int
     lives: int
     time_left: timedelta
+    age: timedelta = timedelta(0)
     sink: str = ""
     checkpoints: dict[str, bytes] = field(default_factory=dict, repr=False)
     result: bytes | None = field(default=None, repr=False)

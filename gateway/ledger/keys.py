@@ -42,6 +42,8 @@ KEYS = {
     "paused": f"{TAG}:paused",
     # Outcomes counted since the beginning: hash. Kept: a dozen fields.
     "counts": f"{TAG}:counts",
+    # Up to which due time each schedule was admitted, in ms: hash name -> ms. Kept: one per schedule ever configured.
+    "schedules": f"{TAG}:schedules",
     # When the sweeper last ran, in ms: string. TTL 1 day.
     "swept": f"{TAG}:swept",
     # Calls in flight per model candidate (zset token -> end of lease), those who wait for one, and its circuit (hash).

@@ -43,7 +43,7 @@ class Lanes:
         if not popped:
             return None
         name, work_id = popped
-        return name.decode().removeprefix(key("lane")), work_id.decode()
+        return name.decode().removeprefix(key("lane")), work_id.decode("utf-8", "replace")
 
     def push(self, lane: str, ids: Iterable[str]) -> None:
         """Put wake-ups back at the front of their lane."""

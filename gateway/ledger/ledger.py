@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
@@ -34,6 +34,7 @@ MOST_BYTES = 8 * 1024 * 1024
 SWEEP_BATCH = 200
 OUTAGE = timedelta(seconds=5)
 YES = {b"ok": True, b"stale": False, 1: True, 0: False}  # what a script answers, and nothing else
+BROKEN = (ArithmeticError, LookupError, OSError, TypeError, ValueError)  # what a record that is none can raise
 
 
 class Ledger(Views):
@@ -67,7 +68,14 @@ class Ledger(Views):
         """Become the owner of a run or delivery, unless it is owned, over, waiting, paused or gone."""
         answer = await self.scripts("begin", work_id, fence, ms(lease), MOST_LIVES, self._keep[1])
         outcome = answer[0].decode()
-        return Begun(outcome=outcome, work=_work(work_id, fence, *answer[1:]) if outcome == "start" else None)
+        if outcome != "start":
+            return Begun(outcome=outcome)
+        try:
+            return Begun(outcome=outcome, work=_work(work_id, fence, *answer[1:]))
+        except BROKEN as error:
+            reason = f"its event cannot be read ({type(error).__name__})"
+            await self.scripts("bury", work_id, fence, reason, "undecodable", "", 0, self._keep[1])
+            return Begun(outcome="dead")
 
     async def renew(self, beats: Sequence[Beat], *, lease: timedelta = LEASE) -> list[bool]:
         """Lengthen leases; False for a work that was lost to another owner or is past its deadline."""
@@ -122,6 +130,22 @@ class Ledger(Views):
     async def discard(self, work_id: str) -> bool:
         """Take a dead letter off the list; False if it is none."""
         return YES[await self.scripts("discard", work_id, *self._keep)]
+
+    async def cancel(self, work_id: str, *, reason: str = "cancelled") -> str:
+        """Discard what is not over: `cancelled`, or why not: `over`, `gone`. One at work stops at its next renewal."""
+        return str((await self.scripts("cancel", work_id, reason, *self._keep)).decode())
+
+    async def last_due(self, name: str) -> tuple[datetime, datetime]:
+        """Give the last due time of that schedule that was admitted, and Redis' present; a new one begins now."""
+        return _moments(await self.scripts("schedule", name, 0, "ask"))
+
+    async def claim_due(self, name: str, due: datetime) -> bool:
+        """Get leave to admit that due time, for 5 s; False if another worker has it, or it is admitted."""
+        return bool((await self.scripts("schedule", name, _ms_of(due), "claim"))[2])
+
+    async def note_due(self, name: str, due: datetime) -> tuple[datetime, datetime]:
+        """Note that it is admitted; gives what `last_due` gives."""
+        return _moments(await self.scripts("schedule", name, _ms_of(due), "done"))
 
     async def progress(self, marks: Mapping[str, str]) -> dict[str, Progress | None]:
         """Tell how far those works are that changed since their mark ("" for none); None for one that is gone."""
@@ -184,6 +208,14 @@ def _where(url: str) -> str:
     return url.rpartition("@")[2].partition("?")[0] or url.partition("?")[0]
 
 
+def _ms_of(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def _moments(answer: list[int]) -> tuple[datetime, datetime]:
+    return datetime.fromtimestamp(answer[0] / 1000, UTC), datetime.fromtimestamp(answer[1] / 1000, UTC)
+
+
 def _work(  # noqa: PLR0917 - the reply of begin.lua, in its order
     work_id: str, fence: str, flat: list[bytes], record: bytes, body: bytes, saved: list[bytes], result: bytes | None
 ) -> Work:
@@ -197,6 +229,7 @@ def _work(  # noqa: PLR0917 - the reply of begin.lua, in its order
         generation=int(fields[b"generation"]),
         attempts=int(fields[b"attempts"]),
         lives=int(fields[b"lives"]),
+        age=timedelta(milliseconds=int(fields[b"at"]) - int(fields.get(b"since", fields[b"received"]))),
         time_left=timedelta(milliseconds=int(fields[b"timeout"])),
         sink=fields.get(b"sink", b"").decode(),
         checkpoints={step.decode(): output for step, output in zip(saved[::2], saved[1::2], strict=True)},

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 SHEBANG = "#!lua"
 NAMES = (
-    "acquire", "admit", "begin", "bury", "checkpoint", "discard", "finish",
-    "pause", "postpone", "progress", "release", "renew", "replay", "sweep",
+    "acquire", "admit", "begin", "bury", "cancel", "checkpoint", "discard", "finish",
+    "pause", "postpone", "progress", "release", "renew", "replay", "schedule", "sweep",
 )  # fmt: skip
 
 

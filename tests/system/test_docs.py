@@ -30,6 +30,7 @@ from gateway.cli.embedded import free_port
 from gateway.cli.main import app
 from gateway.config import load_config, load_models
 from gateway.config.models import AliasTable, CandidateTable, CircuitTable
+from gateway.config.schedules import ScheduleTable
 from gateway.config.schemes import SchemeTable
 from gateway.config.sinks import FileTable, HeaderTable, WebhookTable
 from gateway.config.sources import DedupeTable, RetryTable, SourceTable
@@ -364,7 +365,7 @@ def test_every_command_is_documented():
 
 
 def test_every_key_of_the_configuration_is_documented():
-    kinds = (SourceTable, SchemeTable, DedupeTable, RetryTable, FileTable, WebhookTable, HeaderTable)
+    kinds = (SourceTable, SchemeTable, DedupeTable, RetryTable, FileTable, WebhookTable, HeaderTable, ScheduleTable)
     keys = [*tables(*kinds), *tables(AliasTable, CandidateTable, CircuitTable), *SCHEMES]
     assert undocumented(keys, "gateway/README.md") == []
 
@@ -382,7 +383,7 @@ def test_every_record_is_documented_with_its_fields_and_line():
             rf"^\| `{kind.__name__}` \| `{line}` \| (\w+) \| (.*) \|$", text("otel/README.md"), re.MULTILINE
         )
         assert row, kind
-        assert row[1] == {10: "debug", 20: "info"}[level]
+        assert row[1] == {10: "debug", 20: "info", 30: "warning"}[level]
         assert re.findall(r"`(\w+)`", row[2]) == written(kind)
     assert set(log.NAMES) == set(records.Record.__args__)
 

@@ -7,37 +7,43 @@
 
 local id, fence, lease, most = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = clock()
-local work = redis.call('HMGET', K.work .. id, 'state', 'group', 'lives', 'timeout', 'run')
-local state, group, run = work[1], work[2], work[5]
 
-if not state then return { 'gone' } end
-if TERMINAL[state] then return { 'done' } end
-if redis.call('SISMEMBER', K.active .. group, id) == 0 then return { 'waiting' } end
-if state == 'running' and tonumber(redis.call('ZSCORE', K.due, id)) > now then return { 'busy' } end
-if paused(group) then
-  redis.call('HSET', K.work .. id, 'state', 'queued', 'at', now)
-  redis.call('HDEL', K.work .. id, 'fence')
-  redis.call('SREM', K.active .. group, id)
-  redis.call('ZREM', K.due, id)
-  redis.call('LPUSH', K.backlog .. group, id)
-  return { 'paused' }
+local function begin()
+  local work = redis.call('HMGET', K.work .. id, 'state', 'group', 'lives', 'timeout', 'run')
+  local state, group, run = work[1], work[2], work[5]
+
+  if not state then return { 'gone' } end
+  if TERMINAL[state] then return { 'done' } end
+  if redis.call('SISMEMBER', K.active .. group, id) == 0 then return { 'waiting' } end
+  if state == 'running' and tonumber(redis.call('ZSCORE', K.due, id)) > now then return { 'busy' } end
+  if paused(group) then
+    redis.call('HSET', K.work .. id, 'state', 'queued', 'at', now)
+    redis.call('HDEL', K.work .. id, 'fence')
+    redis.call('SREM', K.active .. group, id)
+    redis.call('ZREM', K.due, id)
+    redis.call('LPUSH', K.backlog .. group, id)
+    return { 'paused' }
+  end
+
+  local lives = tonumber(work[3]) + 1
+  if lives > most then
+    redis.call('HSET', K.work .. id, 'reason', 'its worker died ' .. most .. ' times', 'class', 'crash', 'fence', fence)
+    close(id, 'dead', now, nil, ARGV[5])
+    return { 'dead' }
+  end
+  local deadline = now + tonumber(work[4])
+  redis.call('HSET', K.work .. id, 'state', 'running', 'fence', fence, 'lives', lives, 'deadline', deadline, 'at', now)
+  redis.call('HDEL', K.work .. id, 'due')
+  redis.call('ZADD', K.due, now + lease, id)
+
+  local event = run or id
+  local record = redis.call('HMGET', K.event .. event, 'record', 'body')
+  return {
+    'start', redis.call('HGETALL', K.work .. id), record[1], record[2],
+    redis.call('HGETALL', run and K.steps .. run or K.checkpoints .. id),
+    run and redis.call('HGET', K.work .. run, 'result') or false,
+  }
 end
 
-local lives = tonumber(work[3]) + 1
-if lives > most then
-  redis.call('HSET', K.work .. id, 'reason', 'its worker died ' .. most .. ' times', 'class', 'crash', 'fence', fence)
-  close(id, 'dead', now, nil, ARGV[5])
-  return { 'dead' }
-end
-local deadline = now + tonumber(work[4])
-redis.call('HSET', K.work .. id, 'state', 'running', 'fence', fence, 'lives', lives, 'deadline', deadline, 'at', now)
-redis.call('HDEL', K.work .. id, 'due')
-redis.call('ZADD', K.due, now + lease, id)
-
-local event = run or id
-local record = redis.call('HMGET', K.event .. event, 'record', 'body')
-return {
-  'start', redis.call('HGETALL', K.work .. id), record[1], record[2],
-  redis.call('HGETALL', run and K.steps .. run or K.checkpoints .. id),
-  run and redis.call('HGET', K.work .. run, 'result') or false,
-}
+local _, answer = guarded(id, now, begin)
+return answer or { 'dead' }

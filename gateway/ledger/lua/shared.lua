@@ -49,7 +49,7 @@ end
 
 -- Put work at the end of its group's backlog, ready to begin as if new.
 local function queue(id, group, now)
-  redis.call('HSET', K.work .. id, 'state', 'queued', 'attempts', 0, 'lives', 0, 'at', now)
+  redis.call('HSET', K.work .. id, 'state', 'queued', 'attempts', 0, 'lives', 0, 'at', now, 'since', now)
   redis.call('HDEL', K.work .. id, 'fence', 'reason', 'class')
   redis.call('ZREM', K.dead, id)
   redis.call('RPUSH', K.backlog .. group, id)
@@ -94,6 +94,28 @@ local function settle(run, keep_ms, dead_ms)
   ids[#ids + 1] = run
   for _, id in ipairs(ids) do redis.call('PEXPIRE', K.work .. id, ttl) end
   for _, kind in ipairs({ 'event', 'checkpoints', 'steps' }) do redis.call('PEXPIRE', K[kind] .. run, ttl) end
+end
+
+-- Do something with one work. If its record is broken it is set aside, so that neighbours do not suffer: out of the
+-- schedule, and a dead letter as far as its record can still say so. Gives whether all was well, and the answer.
+local function guarded(id, now, act)
+  local ok, answer = pcall(act)
+  if ok then return true, answer end
+  local why = type(answer) == 'table' and answer.err or tostring(answer)
+  if not (string.find(why, 'WRONGTYPE') or string.find(why, 'not an integer') or string.find(why, 'attempt to')) then
+    error(answer) -- no memory, no disk: not the record's fault
+  end
+  redis.call('ZREM', K.due, id)
+  for _, group in ipairs(redis.call('SMEMBERS', K.groups)) do redis.call('SREM', K.active .. group, id) end
+  if redis.call('TYPE', K.work .. id).ok == 'hash' then
+    redis.call('HSET', K.work .. id, 'state', 'dead', 'class', 'undecodable', 'reason', 'its record is broken', 'at', now)
+    for _, field in ipairs({ 'attempts', 'lives', 'generation', 'received', 'size', 'repeats', 'total' }) do
+      if not tonumber(redis.call('HGET', K.work .. id, field) or '0') then redis.call('HSET', K.work .. id, field, 0) end
+    end
+    redis.call('ZADD', K.dead, now, id)
+    count('dead')
+  end
+  return false
 end
 
 -- The end of any work, in whatever state: out of the schedule, its place given on, its run settled.

@@ -18,14 +18,15 @@ local last = tonumber(redis.call('GET', K.swept) or now)
 redis.call('SET', K.swept, now, 'PX', 86400000)
 if now - last > tonumber(ARGV[3]) then
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.due, '-inf', now)) do
-    if redis.call('HGET', K.work .. id, 'state') == 'running' then
+    guarded(id, now, function()
+      if redis.call('HGET', K.work .. id, 'state') ~= 'running' then return end
       redis.call('ZADD', K.due, now + lease, id)
       extended = extended + 1
-    end
+    end)
   end
 end
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.due, '-inf', now, 'LIMIT', 0, most)) do
+local function look_at(id)
   local work = redis.call('HMGET', K.work .. id, 'state', 'group')
   local state, group = work[1], work[2]
   if not state or TERMINAL[state] then
@@ -34,17 +35,21 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.due, '-inf', now, 'LIMIT', 0, 
     resume(id, group, now)
     woken = woken + 1
   else -- its owner is silent, or its wake-up was lost on the way: the lane tells which
+    local lane = K.lane .. redis.call('HGET', K.group .. group, 'lane')
     if state == 'running' then
       redis.call('HSET', K.work .. id, 'state', 'queued', 'at', now) -- the fence stays: a renewal still wins it back
       recovered = recovered + 1
     end
-    local lane = K.lane .. redis.call('HGET', K.group .. group, 'lane')
     if not redis.call('LPOS', lane, id) then
       redis.call('RPUSH', lane, id)
       woken = woken + 1
     end
     redis.call('ZADD', K.due, now + WOKEN_MS, id)
   end
+end
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.due, '-inf', now, 'LIMIT', 0, most)) do
+  guarded(id, now, function() look_at(id) end)
 end
 
 -- Drop entries whose work has reached its TTL: a random sample, and more as long as a quarter of it was to be dropped.

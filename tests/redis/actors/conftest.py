@@ -15,9 +15,12 @@ import pytest
 from actors.keeper import Keeper
 from actors.llm import Asker
 from actors.owner import Owner
+from actors.processes import Processes
 from actors.registry import Registry
 from actors.run import Place
 from actors.runner import Runner
+from actors.schedule import Timetable
+from actors.watch import Watch
 from gateway.config import load_config, load_models
 from gateway.ledger import Ledger, open_ledger
 
@@ -69,8 +72,10 @@ def make_bench(tmp_path, redis_url):
         async def another() -> Ledger:
             return await open_ledger(url)
 
-        keeper = Keeper(another, worker="bench", listeners=(told.append,), died=lambda: None)
+        beats = (Watch((told.append,)).look, Timetable(config).offer)
+        keeper = Keeper(another, worker="bench", listeners=(told.append,), died=lambda: None, beats=beats)
         owner = Owner(ledger, keeper, name="bench")
+        processes = Processes(2)
         with ThreadPoolExecutor(4) as threads:
             place = Place(
                 ledger=ledger,
@@ -78,6 +83,7 @@ def make_bench(tmp_path, redis_url):
                 listeners=(told.append,),
                 clock=time.time,
                 threads=threads,
+                processes=processes,
             )
             registry = Registry([f"app.py:{name}" for name in names], folder=tmp_path)
             runner = Runner(owner, registry, config, place)
@@ -87,6 +93,7 @@ def make_bench(tmp_path, redis_url):
             finally:
                 keeper.stop()
                 await asyncio.to_thread(keeper.join, 5)
+                await processes.close()
                 await ledger.close()
 
     return make

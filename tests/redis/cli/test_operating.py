@@ -102,6 +102,40 @@ async def test_pause_and_resume(hookmill, ledger, site):
     assert hookmill("resume", "sink", "n8n") == (0, "Sink n8n was not paused.\n", "")
 
 
+async def test_an_event_is_cancelled_once(hookmill, ledger, admission):
+    (verdict,) = await ledger.admit([admission()])
+    assert hookmill("events", "cancel", verdict.event_id)[:2] == (0, f"{verdict.event_id} is cancelled\n")
+    assert hookmill("events", "cancel", verdict.event_id)[:2] == (
+        1,
+        f"{verdict.event_id} is over already: left alone\n",
+    )
+    code, out, _ = hookmill("events", "cancel", "evt_nothing", "--json")
+    assert (code, json.loads(out)) == (1, [{"id": "evt_nothing", "answer": "gone"}])
+    assert "was discarded" in hookmill("why", verdict.event_id)[1]
+
+
+async def test_schedules_are_listed_with_what_comes_next(hookmill, site):
+    assert hookmill("schedules")[:2] == (
+        0,
+        "There are no schedules: [schedules.NAME] in hookmill.toml declares one.\n",
+    )
+    with (site / "hookmill.toml").open("a") as config:
+        config.write('[schedules.pulse]\nsource = "blog"\nevery = "5m"\n')
+        config.write('[schedules.yearly]\nsource = "blog"\ncron = "0 3 1 1 *"\ntimezone = "Europe/Berlin"\n')
+    code, out, _ = hookmill("schedules")
+    assert code == 0
+    assert out.splitlines()[0].startswith("pulse: every 5 min, for blog; next 2")
+    assert out.splitlines()[1].startswith("yearly: 0 3 1 1 * Europe/Berlin, for blog; next 2")
+    rows = json.loads(hookmill("schedules", "--json")[1])
+    assert [row["name"] for row in rows] == ["pulse", "yearly"]
+    assert rows[1]["next"].endswith("-01-01T02:00:00Z")
+
+
+async def test_a_lane_that_there_is_not_is_one_clear_line(hookmill):
+    code, _, err = hookmill("worker", "--lanes", "high,medium")
+    assert (code, err) == (2, "--lanes: there is no lane 'medium'; there are high, normal, low, deliveries\n")
+
+
 async def test_what_left_the_configuration_can_still_be_resumed(hookmill, ledger, site):
     assert site.is_dir()
     await ledger.pause("source", "gone")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Door, RetryPolicy, load_config, load_models
+from gateway.config import Door, Retry, RetryPolicy, load_config, load_models
 from gateway.config.door import DoorTable
 from gateway.config.models import AliasTable, CandidateTable, CircuitTable, OursTable
+from gateway.config.schedules import ScheduleTable
 from gateway.config.schemes import SchemeTable
 from gateway.config.sinks import FileTable, HeaderTable, WebhookTable
 from gateway.config.sources import DedupeTable, RetryTable, SourceTable
@@ -49,8 +50,10 @@ def test_what_the_example_only_mentions_are_the_defaults(uncommented):
     config = load_config(uncommented / "hookmill.toml", {"BLOG_SECRET": KEY, "N8N_SECRET": KEY, "N8N_TOKEN": "t"})
     blog, scheme = config.sources["blog"], plain.scheme
     assert blog.limit == Limit(count=600, period=blog.limit.period, burst=600)
-    assert replace(blog, limit=None) == replace(plain, tolerance=scheme.tolerance, dedupe_by=scheme.dedupe)
-    assert blog.retry == RetryPolicy()
+    wanted = replace(plain, tolerance=scheme.tolerance, dedupe_by=scheme.dedupe, retry=blog.retry)
+    assert replace(blog, limit=None) == wanted
+    assert config.schedules["pulse"].source == "blog"
+    assert RetryPolicy.of(blog.retry) == RetryPolicy() == RetryPolicy.of(Retry())
     assert config.door == Door()
     n8n, results = config.sinks["n8n"], config.sinks["results"]
     assert (n8n.timeout, n8n.concurrency, n8n.retry) == (results.timeout, results.concurrency, results.retry)
@@ -65,7 +68,8 @@ def test_what_the_models_only_mention_can_be_used(uncommented):
 
 
 @pytest.mark.parametrize(
-    "table", [DoorTable, SourceTable, DedupeTable, RetryTable, SchemeTable, WebhookTable, FileTable, HeaderTable]
+    "table",
+    [DoorTable, SourceTable, DedupeTable, RetryTable, ScheduleTable, SchemeTable, WebhookTable, FileTable, HeaderTable],
 )
 def test_every_key_stands_in_the_example(table):
     text = (ROOT / "hookmill.toml").read_text(encoding="utf-8")

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.config import load_config, load_models
+from gateway.config.retry import Retry, RetryPolicy
 from gateway.config.schemes import SchemeTable
-from gateway.config.sources import RetryPolicy
 from gateway.errors import SignatureInvalid
 from gateway.ledger.event import Limit
 from gateway.verify import SCHEMES, Dated, sign, template, verify
@@ -27,7 +27,9 @@ def test_a_source_needs_only_scheme_secrets_and_pipeline(config):
     assert (source.concurrency, source.max_backlog, source.priority) == (20, 10_000, "normal")
     assert (source.success, source.reply) == (202, "id")
     assert (source.body_timeout, source.timeout) == (timedelta(seconds=5), timedelta(minutes=10))
-    assert source.retry == RetryPolicy(attempts=5, first=timedelta(seconds=1), factor=2.0, cap=timedelta(minutes=5))
+    assert source.retry == Retry()
+    policy = RetryPolicy.of(source.retry)
+    assert policy == RetryPolicy(attempts=5, first=timedelta(seconds=1), factor=2.0, cap=timedelta(minutes=5))
 
 
 def test_every_key_of_a_source_is_read(config):
@@ -55,7 +57,7 @@ def test_every_key_of_a_source_is_read(config):
     assert (source.concurrency, source.max_body, source.max_backlog) == (3, 2**20, 7)
     assert (source.priority, source.success, source.reply) == ("high", 200, "status")
     assert (source.body_timeout, source.timeout) == (timedelta(seconds=2), timedelta(minutes=1))
-    assert source.retry == RetryPolicy(attempts=2, first=timedelta(seconds=3), factor=1.5, cap=timedelta(seconds=4))
+    assert source.retry == Retry(attempts=2, first=timedelta(seconds=3), factor=1.5, cap=timedelta(seconds=4))
 
 
 def test_a_source_cannot_be_changed(config):
