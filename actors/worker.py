@@ -24,6 +24,7 @@ from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.middleware import Middleware
 from dramatiq.middleware.asyncio import AsyncIO
 
+from actors.alerts import alert_rules, watch_for
 from actors.broker import LaneBroker, Queue
 from actors.deliver import Deliverer
 from actors.keeper import Keeper
@@ -186,12 +187,14 @@ class Workshop(Middleware):
         self._processes = Processes(self._shares.processes)
         self._ledger = await self._patiently()
         name = f"{socket.gethostname()}-{os.getpid()}"
+        rules = alert_rules(self._config)
+        alerts = (watch_for(rules),) if rules else ()
         self._keeper = Keeper(
             self._patiently,
             worker=name,
             listeners=self._listeners,
             died=self._end_process,
-            beats=(Watch(self._listeners).look, Timetable(self._config).offer),
+            beats=(Watch(self._listeners).look, Timetable(self._config).offer, *alerts),
         )
         self._owner = Owner(self._ledger, self._keeper, name=name)
         self._sinks = open_sinks(self._config)

@@ -1,4 +1,4 @@
-"""Who may read an event: the holder of a signed link that has not expired, or of a token with the right scope."""
+"""Who may do what: the holder of a signed link that has not expired, or of a token with the right scope."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hmac
 from typing import TYPE_CHECKING
 
 from gateway.body import text
-from gateway.errors import Unauthorized
+from gateway.errors import Forbidden, Unauthorized
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -66,8 +66,24 @@ class Access:
         if "read" not in await self._scopes(request, now):
             raise Unauthorized
 
+    async def permit(self, request: Request, *, scope: str, now: datetime) -> str:
+        """Give the name of the token that the request carries.
+
+        Raises Unauthorized where it carries none that is valid, Forbidden where that has not this scope.
+        """
+        name, scopes = await self._holder(request, now) or ("", None)
+        if scopes is None:
+            raise Unauthorized
+        if scope not in scopes:
+            raise Forbidden
+        return name
+
     async def _scopes(self, request: Request, now: datetime) -> tuple[str, ...]:
+        _, scopes = await self._holder(request, now) or ("", ())
+        return scopes
+
+    async def _holder(self, request: Request, now: datetime) -> tuple[str, tuple[str, ...]] | None:
         scheme, _, token = text(request.scope["headers"], b"authorization").partition(" ")
         if scheme.lower() != "bearer" or not token.startswith(TOKEN):
-            return ()
-        return await self._ledger.token(digest(token), now=now) or ()
+            return None
+        return await self._ledger.holder(digest(token), now=now)

@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from gateway.access import Access
 from gateway.address import Addresses
+from gateway.admin import make_admin
 from gateway.admit import Admitter
 from gateway.body import Room
 from gateway.config import ConfigError, load_config
@@ -50,9 +51,13 @@ class State(TypedDict):
 class App:
     """The application: what providers call goes straight to the hooks, everything else by Starlette's routes."""
 
-    def __init__(self, *, present: Present, hooks: ASGIApp, routes: ASGIApp) -> None:
-        """Take what may change while it runs, and its two halves; the lifespan is that of the routes."""
+    def __init__(self, *, present: Present, hooks: ASGIApp, routes: ASGIApp, admin: ASGIApp) -> None:
+        """Take what may change while it runs, its two halves, and what the admin listener serves.
+
+        The lifespan is that of the routes.
+        """
         self.present = present
+        self.admin = admin
         self._hooks = hooks
         self._routes = routes
 
@@ -72,7 +77,10 @@ def create_app() -> App:
     settings = read_settings(os.environ)
     config = load_config(settings.config, os.environ)
     return build_app(
-        config, settings, ledger_factory=partial(open_ledger, settings.redis_url), listeners=(log_records,)
+        config,
+        settings,
+        ledger_factory=partial(open_ledger, settings.redis_url, retention=config.retention),
+        listeners=(log_records,),
     )
 
 
@@ -101,7 +109,7 @@ def build_app(
         lifespan=partial(lifespan, present=present, settings=settings, ledger_factory=ledger_factory, clock=clock),
     )
     routes.router.redirect_slashes = False
-    return App(present=present, hooks=Hooks(listeners), routes=routes)
+    return App(present=present, hooks=Hooks(listeners), routes=routes, admin=make_admin())
 
 
 def check_links(config: Config, settings: Settings) -> None:

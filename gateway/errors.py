@@ -182,7 +182,7 @@ class LedgerUnavailable(Rejection):
 
 
 class ParameterInvalid(Rejection):
-    """A parameter of the query is not of the form that it must have."""
+    """A parameter of the query or the body is not of the form that it must have."""
 
     code, status = "parameter_invalid", 400
 
@@ -191,3 +191,9 @@ class Unauthorized(Rejection):
     """A signed link that has not expired, or a token with the right scope, is needed."""
 
     code, status = "unauthorized", 401
+
+
+class Forbidden(Rejection):
+    """The token is valid, but has not the scope that this needs."""
+
+    code, status = "forbidden", 403

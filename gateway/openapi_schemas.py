@@ -73,6 +73,7 @@ SCHEMAS: Schema = {
     "Work": closed(
         BRIEF
         | {
+            "kept_until": nullable("string", format="date-time"),
             "steps": {"type": "array", "items": ref("Step")},
             "result": {},
             "deliveries": {"type": "array", "items": ref("Work")},

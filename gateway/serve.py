@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from gateway.settings import read_settings
 from otel.log import log_records, set_up_logging
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 HOST, PORT = "127.0.0.1", 8420
 MOST_PROCESSES = 256
@@ -47,10 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read --host, --port, --http and --processes."""
+    """Read --host, --port, --admin-port, --http and --processes."""
     parser = argparse.ArgumentParser(prog="python -m gateway.serve", description=__doc__)
     parser.add_argument("--host", default=HOST)
     parser.add_argument("--port", default=PORT, type=int, help="0 takes a free one")
+    parser.add_argument("--admin-port", type=int, help="of the admin listener, on loopback; none if not given")
     parser.add_argument("--http", default="httptools", choices=sorted(PROTOCOLS), help="what parses HTTP")
     parser.add_argument("--processes", default=1, type=int, choices=range(1, MOST_PROCESSES + 1), metavar="N")
     return parser.parse_args(arguments)
@@ -59,12 +61,14 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def run(options: argparse.Namespace, *, env: Mapping[str, str]) -> None:
     """Check what it needs, listen, serve; raises ConfigError, LedgerError, OSError before it listens."""
     uvloop.run(check(env))
-    with listen(options.host, options.port) as listener:
+    with listen(options.host, options.port) as listener, listen_aside(options.admin_port) as admin:
         say(f"hookmill gateway: http://{options.host}:{listener.getsockname()[1]}")
+        if admin is not None:
+            say(f"hookmill admin: http://{HOST}:{admin.getsockname()[1]}")
         if options.processes == 1:
-            uvloop.run(serve(listener, http=options.http, env=env))
+            uvloop.run(serve(listener, admin, http=options.http, env=env))
         else:
-            work = partial(serve_in_fleet, listener, http=options.http, env=env)
+            work = partial(serve_in_fleet, listener, admin, http=options.http, env=env)
             Fleet(options.processes, work=work, may_reload=partial(may_reload, env)).run()
 
 
@@ -75,17 +79,24 @@ async def check(env: Mapping[str, str]) -> None:
     await (await open_ledger(settings.redis_url)).close()
 
 
-async def serve(listener: socket.socket, *, http: str, env: Mapping[str, str], lifeline: int | None = None) -> None:
+async def serve(
+    listener: socket.socket,
+    admin: socket.socket | None,
+    *,
+    http: str,
+    env: Mapping[str, str],
+    lifeline: int | None = None,
+) -> None:
     """Serve until a signal ends it, or `lifeline` is at its end; SIGHUP reads the configuration again."""
     settings = read_settings(env)
     config = load_config(settings.config, env)
-    ledger = await open_ledger(settings.redis_url)
+    ledger = await open_ledger(settings.redis_url, retention=config.retention)
 
     async def opened() -> Ledger:
         return ledger
 
     app = build_app(config, settings, ledger_factory=opened, listeners=(log_records,))
-    server, loop = make_server(app, http=http), asyncio.get_running_loop()
+    server, loop = make_server(app, http=http, admin=admin), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, reload, app.present, settings, env)
     if lifeline is not None:
         loop.add_reader(lifeline, end_orphan, server, lifeline)
@@ -106,10 +117,12 @@ def end_orphan(server: Server, lifeline: int) -> None:
     server.leave()
 
 
-def serve_in_fleet(listener: socket.socket, lifeline: int, *, http: str, env: Mapping[str, str]) -> int:
+def serve_in_fleet(
+    listener: socket.socket, admin: socket.socket | None, lifeline: int, *, http: str, env: Mapping[str, str]
+) -> int:
     """Be one of several processes; gives the exit code."""
     try:
-        uvloop.run(serve(listener, http=http, env=env, lifeline=lifeline))
+        uvloop.run(serve(listener, admin, http=http, env=env, lifeline=lifeline))
     except (ConfigError, LedgerError) as error:
         return refuse(str(error))
     return 0
@@ -124,6 +137,25 @@ def listen(host: str, port: int) -> socket.socket:
     """Bind before anything is served, so that a taken port is a clear error; raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=BACKLOG)
+
+
+@contextmanager
+def listen_aside(port: int | None) -> Iterator[socket.socket | None]:
+    """Bind the admin listener, on loopback only; None where none is wanted, or its port is taken.
+
+    That is said, but keeps no webhook out.
+    """
+    if port is None:
+        yield None
+        return
+    try:
+        listener = listen(HOST, port)
+    except OSError as error:
+        say(f"no admin listener: cannot listen at {HOST}:{port}: {error.strerror}; choose another --admin-port")
+        yield None
+        return
+    with listener:
+        yield listener
 
 
 def say(line: str) -> None:

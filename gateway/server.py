@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
 
 import uvicorn
 
@@ -14,8 +16,10 @@ from gateway.wire_h11 import MOST_INCOMPLETE, H11Wire
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import FrameType
+
+    from starlette.types import ASGIApp
 
     from gateway.app import App
     from gateway.config import Config
@@ -28,15 +32,48 @@ KEEP_ALIVE_SECONDS = 5
 SHUTDOWN_SECONDS = 10  # longer than a slow body and an admission together
 BACKLOG = 2048
 TICK_SECONDS = 0.1  # how often uvicorn calls `on_tick`
+MOST_ADMINS = 100  # connections of the admin listener
+
+
+class Aside(uvicorn.Server):
+    """The server of the admin listener: it begins and ends with the public one, which opens the ledger."""
+
+    def __init__(self, config: uvicorn.Config, listener: socket.socket) -> None:
+        """Take uvicorn's configuration, and where to listen."""
+        super().__init__(config)
+        self._listener = listener
+        self._state: dict[str, Any] = {}
+        self._serving: asyncio.Task[None]
+
+    def begin(self, state: dict[str, Any]) -> None:
+        """Serve, with what the lifespan of the application has made."""
+        self._state = state
+        self._serving = asyncio.create_task(self.serve(sockets=[self._listener]))
+
+    async def end(self) -> None:
+        """Answer what is in flight, and stop."""
+        self.should_exit = True
+        await self._serving
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        self.lifespan.state = self._state
+        await super().startup(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the public server."""
+        yield
 
 
 class Server(uvicorn.Server):
     """uvicorn's server; told to stop, it first lets /ready say so for a while, and a second signal shortens that."""
 
-    def __init__(self, config: uvicorn.Config, present: Present) -> None:
-        """Take uvicorn's configuration, and what the application looks at."""
+    def __init__(self, config: uvicorn.Config, present: Present, aside: Aside | None = None) -> None:
+        """Take uvicorn's configuration, what the application looks at, and the server that comes and goes with it."""
         super().__init__(config)
         self.present = present
+        self.aside = aside
         self._notice = 0.0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -59,31 +96,47 @@ class Server(uvicorn.Server):
             self.should_exit = self.should_exit or self._notice <= 0
         return await super().on_tick(counter)
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open what the application needs, listen, and then let the admin listener begin."""
+        await super().startup(sockets)
+        if self.aside is not None:
+            self.aside.begin(self.lifespan.state)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more connections, end the streams, answer what is in flight."""
         self.present.stop()
+        if self.aside is not None:
+            await self.aside.end()
         await super().shutdown(sockets)
 
 
-def make_server(app: App, *, http: str = "httptools") -> Server:
-    """Configure the server of an application that `build_app` made; `http` names the parser."""
+def make_server(app: App, *, http: str = "httptools", admin: socket.socket | None = None) -> Server:
+    """Configure the server of an application that `build_app` made.
+
+    `http` names the parser, `admin` is where the admin listener listens, if there is to be one.
+    """
     present = app.present
-    config = uvicorn.Config(
+    most = MOST_CONNECTIONS + present.config.door.streams
+    aside = Aside(_configure(app.admin, http, most=MOST_ADMINS, lifespan="off"), admin) if admin else None
+    return Server(_configure(app, http, most=most, lifespan="on"), present, aside)
+
+
+def _configure(app: ASGIApp, http: str, *, most: int, lifespan: Literal["on", "off"]) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         http=PROTOCOLS[http],
         h11_max_incomplete_event_size=MOST_INCOMPLETE,
         ws="none",
-        lifespan="on",
+        lifespan=lifespan,
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,  # address.py reads them, and from trusted proxies only
-        limit_concurrency=MOST_CONNECTIONS + present.config.door.streams,
+        limit_concurrency=most,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
-    return Server(config, present)
 
 
 def load_anew(settings: Settings, env: Mapping[str, str]) -> Config | None:

@@ -34,7 +34,7 @@ MOST_SKEW = timedelta(seconds=2)
 MOST_LISTED = 200
 FILTERS = frozenset({"source", "state", "repeated"})
 STATES = ("queued", "running", "waiting", "done", "discarded", "dead")
-IN_FULL = frozenset({"steps", "result", "deliveries"})
+IN_FULL = frozenset({"kept_until", "steps", "result", "deliveries"})
 
 
 class WorkResponse(JSONResponse):
@@ -92,16 +92,18 @@ def brief(view: WorkView) -> dict[str, Any]:
     return {name: value for name, value in view.json().items() if name not in IN_FULL}
 
 
-def read_query(query: QueryParams) -> dict[str, Any]:
+def read_query(query: QueryParams, known: Mapping[str, Callable[[str], Any]] | None = None) -> dict[str, Any]:
     """Read the parameters of a list; raises ParameterInvalid for one that is unknown, repeated or malformed."""
+    known = known or QUERY
     given = query.multi_items()
-    read = {name: QUERY[name](value) for name, value in given if name in QUERY}
+    read = {name: known[name](value) for name, value in given if name in known}
     if len(read) < len(given):
-        raise ParameterInvalid(f"Each of {', '.join(QUERY)} may be given once, and nothing else.")
+        raise ParameterInvalid(f"Each of {', '.join(known)} may be given once, and nothing else.")
     return read
 
 
-def _source(value: str) -> str:
+def read_source(value: str) -> str:
+    """Read the name of a source; raises ParameterInvalid."""
     if not NAME.fullmatch(value):
         raise ParameterInvalid("source is the name of a source.")
     return value
@@ -119,7 +121,8 @@ def _repeated(value: str) -> bool:
     return value == "true"
 
 
-def _limit(value: str) -> int:
+def read_limit(value: str) -> int:
+    """Read how long a list may be; raises ParameterInvalid."""
     if not re.fullmatch("[1-9][0-9]{0,2}", value) or int(value) > MOST_LISTED:
         raise ParameterInvalid(f"limit is a number from 1 to {MOST_LISTED}.")
     return int(value)
@@ -132,10 +135,10 @@ def _cursor(value: str) -> str:
 
 
 QUERY: Mapping[str, Callable[[str], Any]] = {
-    "source": _source,
+    "source": read_source,
     "state": _state,
     "repeated": _repeated,
-    "limit": _limit,
+    "limit": read_limit,
     "cursor": _cursor,
 }
 

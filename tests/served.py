@@ -105,9 +105,16 @@ success = 201
 """
 
 
-def put_token(gateway: Served, *, scopes: Sequence[str] = ("read",), expires: datetime | None = None) -> None:
-    """Let the ledger know TOKEN."""
-    gateway.ledger(lambda ledger: ledger.put_token(digest(TOKEN), name="t", scopes=scopes, expires=expires))
+def put_token(
+    gateway: Served,
+    *,
+    scopes: Sequence[str] = ("read",),
+    expires: datetime | None = None,
+    token: str = TOKEN,
+    name: str = "t",
+) -> None:
+    """Let the ledger know TOKEN, or another one."""
+    gateway.ledger(lambda ledger: ledger.put_token(digest(token), name=name, scopes=scopes, expires=expires))
 
 
 def link(event_id: str, *, valid: int = 60, key: str = SIGNING_KEY) -> str:
@@ -165,6 +172,7 @@ class Served:
     redis_url: str
     server: uvicorn.Server
     thread: threading.Thread
+    admin_port: int
     records: list[Record] = field(default_factory=list)
 
     @property
@@ -180,6 +188,16 @@ class Served:
     def get(self, path: str, **options: Any) -> httpx.Response:
         """Get a path."""
         return httpx.get(self.url + path, timeout=10, **options)
+
+    @property
+    def admin_url(self) -> str:
+        """Where its admin listener listens."""
+        return f"http://127.0.0.1:{self.admin_port}"
+
+    def admin(self, method: str, path: str, *, token: str | None = TOKEN, **options: Any) -> httpx.Response:
+        """Ask the admin listener, with a token."""
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        return httpx.request(method, self.admin_url + path, headers=headers, timeout=10, **options)
 
     def send(self, *parts: bytes, pause: float = 0.0, within: float = 5.0) -> Answer:
         """Send bytes as they are, with a pause between the parts, and read one response."""
@@ -264,11 +282,13 @@ def serve(
         listeners=(records.append,),
         clock=clock,
     )
-    listener, server = listen("127.0.0.1", 0), make_server(app, http=http)
+    listener, admin = listen("127.0.0.1", 0), listen("127.0.0.1", 0)
+    server = make_server(app, http=http, admin=admin)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     until = time.monotonic() + 10
     while not server.started and thread.is_alive() and time.monotonic() < until:
         time.sleep(0.01)
     assert server.started, "the gateway did not start"
-    return Served(listener.getsockname()[1], redis_url, server, thread, records)
+    ports = [one.getsockname()[1] for one in (listener, admin)]
+    return Served(ports[0], redis_url, server, thread, ports[1], records)

@@ -8,6 +8,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any, Protocol
 
 from actors.errors import Failure
+from gateway.ledger.alert import ALERTS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,7 +42,7 @@ class Outgoing:
     def _envelope(self) -> dict[str, Any]:
         received = self.event.received_at.astimezone(UTC).isoformat(timespec="milliseconds")
         return {
-            "type": "hookmill.result",
+            "type": "hookmill.alert" if self.event.source == ALERTS else "hookmill.result",
             "id": self.delivery_id,
             "event_id": self.event.id,
             "source": self.event.source,

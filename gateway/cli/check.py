@@ -80,7 +80,8 @@ def _files(settings: Settings) -> tuple[list[Item], Config | None]:
     try:
         config = load_config(settings.config, opening.environment())
         found = f"{render.plural(len(config.sources), 'source')}, {render.plural(len(config.sinks), 'sink')}"
-        items.append(Item(what=f"{settings.config}: {found}, all secrets there"))
+        told = f", alerts to sink {config.alerts.sink}" if config.alerts else ""
+        items.append(Item(what=f"{settings.config}: {found}{told}, all secrets there"))
     except ConfigError as error:
         items.append(Item(what=str(settings.config), fault=_indented(error)))
     try:

@@ -10,7 +10,6 @@ import typer
 from gateway.cli import opening, render, views
 from gateway.cli.faults import Fault
 from gateway.cli.options import BySource, EventId, Ids, Json, Scratch, example
-from gateway.ledger.view import Filter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +62,8 @@ def list_events(
     as_json: Json = False,
 ) -> None:
     """List events, newest first."""
+    from gateway.ledger.view import Filter  # noqa: PLC0415 - keeps `hookmill --help` quick
+
     wanted = Filter(source=source, state=state.value if state else None, repeated=repeated)
     found = opening.ask(lambda ledger: ledger.events(limit=limit, wanted=wanted))
     if as_json:
@@ -114,6 +115,8 @@ def changed(seen: dict[str, Mark], newest: Sequence[WorkView]) -> list[WorkView]
 async def _follow(ledger: Ledger, *, source: str | None, as_json: bool) -> None:
     import asyncio  # noqa: PLC0415 - keeps `hookmill --help` quick
 
+    from gateway.ledger.view import Filter  # noqa: PLC0415
+
     seen: dict[str, Mark] = {}
     changed(seen, await ledger.events(wanted=Filter(source=source), limit=WINDOW))
     while True:
@@ -150,7 +153,8 @@ def cancel_events(ids: Ids, *, as_json: Json = False) -> None:
 
 async def replay_all(ledger: Ledger, ids: Sequence[str], *, scratch: bool) -> list[dict[str, Any]]:
     """Replay each, and give what became of it, in order."""
-    return [{"id": one, "answer": await ledger.replay(one, scratch=scratch)} for one in ids]
+    by = opening.by()
+    return [{"id": one, "answer": await ledger.replay(one, scratch=scratch, by=by)} for one in ids]
 
 
 def report(answers: Sequence[dict[str, Any]], *, as_json: bool, wanted: str = "queued") -> None:

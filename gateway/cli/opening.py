@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from gateway.config import Config
-    from gateway.ledger import Ledger
+    from gateway.ledger import By, Ledger, Retention
     from gateway.settings import Settings
 
 T = TypeVar("T")
@@ -40,17 +40,17 @@ def ready_to_work() -> None:
     ask(lambda ledger: ledger.ping())
 
 
-def ask(question: Callable[[Ledger], Awaitable[T]]) -> T:
+def ask(question: Callable[[Ledger], Awaitable[T]], *, retention: Retention | None = None) -> T:
     """Open the ledger, ask it, close it; raises LedgerError with one clear line where Redis cannot be reached."""
     import asyncio  # noqa: PLC0415 - keeps `hookmill --help` quick
 
-    return asyncio.run(_ask(question, settings().redis_url))
+    return asyncio.run(_ask(question, settings().redis_url, retention))
 
 
-async def _ask(question: Callable[[Ledger], Awaitable[T]], url: str) -> T:
+async def _ask(question: Callable[[Ledger], Awaitable[T]], url: str, retention: Retention | None) -> T:
     from gateway.ledger import open_ledger  # noqa: PLC0415 - keeps `hookmill --help` quick
 
-    ledger = await open_ledger(url, deadline=PATIENCE)
+    ledger = await open_ledger(url, deadline=PATIENCE, retention=retention)
     try:
         return await question(ledger)
     finally:
@@ -67,6 +67,26 @@ def installed_pipelines() -> dict[str, str]:
 def environment() -> dict[str, str]:
     """Give a copy of the environment, for what is configured from it and for processes to start."""
     return dict(os.environ)
+
+
+def retention() -> Retention | None:
+    """Give how long things are kept, where hookmill.toml is there and sound; else None, for the defaults."""
+    found = config_or_none()
+    return found.retention if found else None
+
+
+def by(on: str = "", *, bulk: str = "") -> By:
+    """Name who runs this command, for the audit trail: `cli:user@host`."""
+    import getpass  # noqa: PLC0415 - keeps `hookmill --help` quick
+    import socket  # noqa: PLC0415
+
+    from gateway.ledger import By  # noqa: PLC0415
+
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container may run under a number that has no name
+        user = str(os.getuid())
+    return By(who=f"cli:{user}@{socket.gethostname()}", on=on, bulk=bulk)
 
 
 def now() -> datetime:

@@ -38,7 +38,7 @@ def names(config: Config, what: What) -> set[str]:
 def pause(what: Kind, name: Name) -> None:
     """Hold back a source, a pipeline or a sink: what runs goes on, nothing new begins, nothing is lost."""
     _known(what, name)
-    changed = opening.ask(lambda ledger: ledger.pause(what.value, name))
+    changed = opening.ask(lambda ledger: ledger.pause(what.value, name, by=opening.by()))
     print(
         f"{what.value.capitalize()} {name} is paused."
         if changed
@@ -49,7 +49,7 @@ def pause(what: Kind, name: Name) -> None:
 
 def resume(what: Kind, name: Name) -> None:
     """Let a paused source, pipeline or sink go on."""
-    changed = opening.ask(lambda ledger: ledger.resume(what.value, name))
+    changed = opening.ask(lambda ledger: ledger.resume(what.value, name, by=opening.by()))
     if not changed:
         _known(what, name)  # not before: what was paused and then taken out of the configuration must resume too
     print(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Host = Annotated[str, typer.Option(help="Address to listen on; keep it local behind a reverse proxy.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the public listener.")]
+AdminPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of the admin listener, on loopback; 0: none.")]
 Threads = Annotated[int, typer.Option(min=1, max=1000, help="Runs worked at once, per process.")]
 DeliveryThreads = Annotated[int, typer.Option(min=1, max=1000, help="Deliveries sent at once, per process.")]
 Processes = Annotated[int, typer.Option(min=1, max=256, help="Gateway processes behind the one port.")]
@@ -33,11 +34,18 @@ Workers = Annotated[int, typer.Option(min=1, max=256, help="Worker processes.")]
 
 
 def gateway(
-    *, host: Host = "127.0.0.1", port: Port = 8420, processes: Processes = 1, http: Parser = "httptools"
+    *,
+    host: Host = "127.0.0.1",
+    port: Port = 8420,
+    admin_port: AdminPort = 8421,
+    processes: Processes = 1,
+    http: Parser = "httptools",
 ) -> None:
     """Become the gateway: the HTTP server that receives events. SIGHUP makes it read its configuration again."""
     opening.config()  # a mistake in it is one clear line here, before anything starts
     options = {"--host": host, "--port": str(port), "--processes": str(processes), "--http": http}
+    if admin_port:
+        options["--admin-port"] = str(admin_port)
     become([sys.executable, "-m", "gateway.serve", *(word for option in options.items() for word in option)])
 
 
@@ -69,6 +77,7 @@ def up(
     *,
     host: Host = "127.0.0.1",
     port: Port = 8420,
+    admin_port: AdminPort = 8421,
     workers: Workers = 1,
     threads: Threads = 32,
     delivery_threads: DeliveryThreads = 8,
@@ -86,6 +95,7 @@ def up(
         opening.settings(),
         host=host,
         port=port,
+        admin_port=admin_port,
         workers=workers,
         threads=threads,
         delivery_threads=delivery_threads,

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from gateway.ledger import Ledger
 
 app = typer.Typer(no_args_is_help=True, help="API tokens for reading events and for operations.")
-SCOPES = ("read", "admin")
+SCOPES = ("read", "replay", "admin")
 
 
 def parse_scopes(text: str) -> tuple[str, ...]:
-    """Read `read,admin`; raises Fault for a scope that does not exist."""
+    """Read `read,replay`; raises Fault for a scope that does not exist."""
     scopes = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     for scope in scopes:
         if scope not in SCOPES:
             raise unknown("scope", scope, SCOPES)
     if not scopes:
-        raise Fault("--scope: expected read, admin or both")
+        raise Fault("--scope: expected one or more of read, replay, admin")
     return scopes
 
 
@@ -50,7 +50,7 @@ def digest(token: str) -> str:
 def create(
     name: Annotated[str, typer.Argument(help="What it is for; revoke it by this name.")],
     *,
-    scope: Annotated[str, typer.Option(help="read, admin, or both: read,admin.")] = "read",
+    scope: Annotated[str, typer.Option(help="One or more of read, replay, admin: read,replay.")] = "read",
     expires: Annotated[str | None, typer.Option(help="When it ends: 30d, 12h, 15m. Never, if not given.")] = None,
 ) -> None:
     """Make a token and print it: once, for only its digest is stored."""

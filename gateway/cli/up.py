@@ -43,6 +43,7 @@ class Site:
     env: Mapping[str, str] = field(repr=False)
     host: str
     port: int
+    admin_port: int
     workers: int
     threads: int
     delivery_threads: int
@@ -68,17 +69,20 @@ async def up(
     threads: int,
     on_event: Callable[[Note], None],
     delivery_threads: int = 8,
+    admin_port: int = 0,
     env: Mapping[str, str] | None = None,
 ) -> int:
     """Run everything until SIGINT or SIGTERM, then end it in order; gives the exit code. Fault when it cannot start.
 
-    A second signal ends everything at once. With HOOKMILL_REDIS_URL in the environment that Redis is used.
+    A second signal ends everything at once. With HOOKMILL_REDIS_URL in the environment that Redis is used. There is no
+    admin listener where its port is 0.
     """
     site = Site(
         settings=settings,
         env=os.environ if env is None else env,
         host=host,
         port=port,
+        admin_port=admin_port,
         workers=workers,
         threads=threads,
         delivery_threads=delivery_threads,
@@ -192,7 +196,8 @@ class _Crew:
 
 def _gateway_part(site: Site, env: Mapping[str, str]) -> Part:
     command = [sys.executable, "-m", "gateway.serve", "--host", site.host, "--port", str(site.port)]
-    return Part(name="gateway", command=command, env=env)
+    aside = ["--admin-port", str(site.admin_port)] if site.admin_port else []
+    return Part(name="gateway", command=[*command, *aside], env=env)
 
 
 def _worker_part(site: Site, env: Mapping[str, str]) -> Part:

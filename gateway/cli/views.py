@@ -71,6 +71,12 @@ def _progress(view: WorkView) -> str:
     return f"  step {len(view.steps) + 1}{of}{at}"
 
 
+def _kept(view: WorkView, now: datetime) -> str:
+    if view.kept_until is None:
+        return "kept      until everything about it is over"
+    return f"kept      until {view.kept_until:%Y-%m-%d %H:%M} UTC, for {span(view.kept_until - now)}"
+
+
 def _facts(view: WorkView, now: datetime) -> str:
     lines = [
         f"source    {plain(view.source)}" + (f" → sink {plain(view.sink)}" if view.sink else ""),
@@ -87,6 +93,8 @@ def _facts(view: WorkView, now: datetime) -> str:
             )
     else:
         lines.append(f"event     {view.event_id}")
+    if view.over:
+        lines.append(_kept(view, now))
     if view.trace_id:
         lines.append(f"trace     {view.trace_id}")
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.config.alerts import Alerts
 from gateway.config.door import Door
 from gateway.config.errors import ConfigError
 from gateway.config.models import Alias, Candidate, Models, load_models
@@ -13,6 +14,7 @@ from gateway.config.sources import Source
 from gateway.config.toml import Config, load_config
 
 __all__ = [
+    "Alerts",
     "Alias",
     "Candidate",
     "Config",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from gateway.config.alerts import Alerts, read_alerts
 from gateway.config.door import Door, read_door
 from gateway.config.errors import ConfigError, nearest
 from gateway.config.reading import Reading, Table
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
-TABLES = ("sources", "sinks", "schedules", "gateway", "retention")
+TABLES = ("sources", "sinks", "schedules", "gateway", "retention", "alerts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class Config:
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     door: Door = field(default_factory=Door)
     retention: Retention = field(default_factory=Retention)
+    alerts: Alerts | None = None
 
 
 class RetentionTable(Table):
@@ -61,8 +63,10 @@ def load_config(path: Path, env: Mapping[str, str]) -> Config:
     schedules = [read_schedule(reading, name, raw, sources=sources) for name, raw in raw_schedules.items()]
     retention = reading.table(RetentionTable, document.get("retention", {}), at=("retention",))
     door = read_door(reading, document.get("gateway"))
+    alerts = read_alerts(reading, document.get("alerts"), sinks=raw_sinks)
     reading.finish()
     return Config(
+        alerts=alerts,
         door=door,
         path=path,
         retention=Retention(**retention.written() if retention else {}),

@@ -107,6 +107,16 @@ def moment(value: object) -> datetime:
     return instant
 
 
+def past(value: object, *, now: datetime) -> datetime:
+    """Parse an instant with its zone, or a duration such as "2h": that long ago."""
+    if isinstance(value, str) and DURATION.fullmatch(value):
+        return now - duration(value)
+    try:
+        return moment(value)
+    except ValueError:
+        raise expected('"2h" (ago), or an instant such as "2026-12-01T00:00:00Z", with its zone', value) from None
+
+
 def growth(value: object) -> float:
     """Parse a factor from 1 to 100 by which waits grow."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 100:

@@ -1,10 +1,13 @@
 """The ledger: the truth about every event, and the only code that touches Redis keys."""
 
+from gateway.ledger.alert import ALERTS, AlertRules
+from gateway.ledger.bulk import Bulk, Tally, carry_out
 from gateway.ledger.errors import LedgerDown, LedgerError, LedgerFull
 from gateway.ledger.event import (
     Admission,
     Beat,
     Begun,
+    By,
     Event,
     Limit,
     NewDelivery,
@@ -17,14 +20,21 @@ from gateway.ledger.event import (
     new_traceparent,
 )
 from gateway.ledger.ledger import Ledger, open_ledger
+from gateway.ledger.letters import AuditEntry, AuditFilter
 from gateway.ledger.progress import Progress
 from gateway.ledger.slots import CircuitRule, Grant, Slots
 from gateway.ledger.view import CandidateView, Filter, GroupView, Stats, StepView, WorkView
 
 __all__ = [
+    "ALERTS",
     "Admission",
+    "AlertRules",
+    "AuditEntry",
+    "AuditFilter",
     "Beat",
     "Begun",
+    "Bulk",
+    "By",
     "CandidateView",
     "CircuitRule",
     "Event",
@@ -43,9 +53,11 @@ __all__ = [
     "Slots",
     "Stats",
     "StepView",
+    "Tally",
     "Verdict",
     "Work",
     "WorkView",
+    "carry_out",
     "new_delivery_id",
     "new_event_id",
     "new_traceparent",

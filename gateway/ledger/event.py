@@ -17,6 +17,7 @@ TO_BASE_32 = str.maketrans(ALPHABET, "0123456789abcdefghijklmnopqrstuv")  # Pyth
 LOW_64 = (1 << 64) - 1
 PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
 EVENT_ID = re.compile(rf"evt_[0-7][{ALPHABET}]{{25}}")
+WORK_ID = re.compile(rf"{EVENT_ID.pattern}|dlv_[0-9a-f]{{32}}")
 Lane = Literal["high", "normal", "low"]
 Outcome = Literal["accepted", "duplicate", "conflict", "limited", "full"]
 
@@ -204,6 +205,15 @@ class Sweep:
     recovered: int
     extended: int
     next_due: timedelta | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class By:
+    """Who acts, and on what (default: the id acted on), for the audit trail; what shares a `bulk` becomes one entry."""
+
+    who: str
+    on: str = ""
+    bulk: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

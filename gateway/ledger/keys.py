@@ -46,6 +46,10 @@ KEYS = {
     "schedules": f"{TAG}:schedules",
     # When the sweeper last ran, in ms: string. TTL 1 day.
     "swept": f"{TAG}:swept",
+    # Who replayed, discarded, paused or resumed what: list of JSON, the newest first. Capped at 10,000.
+    "audit": f"{TAG}:audit",
+    # The last notice about too many dead letters: string, its event. TTL `alerts.repeat`, so that none comes before.
+    "alerted": f"{TAG}:alerted",
     # Calls in flight per model candidate (zset token -> end of lease), those who wait for one, and its circuit (hash).
     # Candidates: set, kept, one per configured candidate that was ever called.
     "candidates": f"{TAG}:candidates",

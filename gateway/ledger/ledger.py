@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import RedisError
 
 from gateway.ledger.admission import admit_arguments
+from gateway.ledger.alert import alert_arguments
 from gateway.ledger.connection import connect
 from gateway.ledger.errors import LedgerDown, LedgerError
-from gateway.ledger.event import Begun, Event, Retention, Sweep, Verdict, Work
+from gateway.ledger.event import Begun, By, Event, Retention, Sweep, Verdict, Work
 from gateway.ledger.keys import key
+from gateway.ledger.letters import Letters
 from gateway.ledger.progress import make_progress
 from gateway.ledger.scripts import Scripts
 from gateway.ledger.slots import Slots, ms
-from gateway.ledger.views import Views, answer
+from gateway.ledger.views import answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
     from redis.asyncio import Redis
 
+    from gateway.ledger.alert import AlertRules
     from gateway.ledger.event import Admission, Beat, NewDelivery
     from gateway.ledger.progress import Progress
 
@@ -37,7 +40,7 @@ YES = {b"ok": True, b"stale": False, 1: True, 0: False}  # what a script answers
 BROKEN = (ArithmeticError, LookupError, OSError, TypeError, ValueError)  # what a record that is none can raise
 
 
-class Ledger(Views):
+class Ledger(Letters):
     """The verbs of the ledger; each is one atomic script and one round trip.
 
     Every verb raises LedgerDown when Redis does not answer in time, LedgerFull when it has no memory left for an
@@ -123,13 +126,17 @@ class Ledger(Views):
         """Note that this worker has stopped in good order."""
         await answer(self.redis.zrem(key("workers"), worker))
 
-    async def replay(self, work_id: str, *, scratch: bool = False) -> str:
-        """Work it again: `queued`, or why not: `busy`, `gone`, `nothing` (finished and has no sink)."""
-        return str((await self.scripts("replay", work_id, int(scratch))).decode())
+    async def replay(self, work_id: str, *, scratch: bool = False, by: By | None = None, most_waiting: int = 0) -> str:
+        """Work it again: `queued`, or why not: `busy`, `gone`, `nothing` (finished and has no sink), `full`.
 
-    async def discard(self, work_id: str) -> bool:
+        It is `full` where `most_waiting` of its source or sink wait for their turn already; 0 is no bound.
+        """
+        told = _told(by, "scratch" if scratch else "replay", work_id)
+        return str((await self.scripts("replay", work_id, int(scratch), told, most_waiting)).decode())
+
+    async def discard(self, work_id: str, *, by: By | None = None) -> bool:
         """Take a dead letter off the list; False if it is none."""
-        return YES[await self.scripts("discard", work_id, *self._keep)]
+        return YES[await self.scripts("discard", work_id, *self._keep, _told(by, "discard", work_id))]
 
     async def cancel(self, work_id: str, *, reason: str = "cancelled") -> str:
         """Discard what is not over: `cancelled`, or why not: `over`, `gone`. One at work stops at its next renewal."""
@@ -147,18 +154,22 @@ class Ledger(Views):
         """Note that it is admitted; gives what `last_due` gives."""
         return _moments(await self.scripts("schedule", name, _ms_of(due), "done"))
 
+    async def alert(self, rules: AlertRules) -> str:
+        """Record a notice for a sink if there are too many dead letters; gives it as JSON, or "" if there are not."""
+        return str((await self.scripts("alert", *alert_arguments(rules))).decode())
+
     async def progress(self, marks: Mapping[str, str]) -> dict[str, Progress | None]:
         """Tell how far those works are that changed since their mark ("" for none); None for one that is gone."""
         answers = await self.scripts("progress", json.dumps(marks))
         return {one.decode(): make_progress(one.decode(), answer) if answer else None for one, *answer in answers}
 
-    async def pause(self, kind: str, name: str) -> bool:
+    async def pause(self, kind: str, name: str, *, by: By | None = None) -> bool:
         """Pause a source, pipeline or sink: what runs goes on, nothing new begins; False if it was paused."""
-        return YES[await self.scripts("pause", f"{kind}:{name}", 1)]
+        return YES[await self.scripts("pause", f"{kind}:{name}", 1, _told(by, "pause", f"{kind}:{name}"))]
 
-    async def resume(self, kind: str, name: str) -> bool:
+    async def resume(self, kind: str, name: str, *, by: By | None = None) -> bool:
         """Resume it; False if it was not paused."""
-        return YES[await self.scripts("pause", f"{kind}:{name}", 0)]
+        return YES[await self.scripts("pause", f"{kind}:{name}", 0, _told(by, "resume", f"{kind}:{name}"))]
 
 
 async def _verdicts(answers: Awaitable[Any]) -> list[Verdict]:
@@ -196,6 +207,13 @@ async def open_ledger(
         await redis.aclose()
         raise LedgerError(f"Redis at {_where(url)} is {version[0]}.{version[1]}; 7.0 or newer, or Valkey, is needed")
     return Ledger(redis, shebang=version >= SCRIPT_FLAGS, retention=retention)
+
+
+def _told(by: By | None, what: str, on: str) -> str:
+    """Write what the audit trail says of an action; nothing where nobody is named."""
+    if by is None:
+        return ""
+    return json.dumps({"who": by.who, "what": what, "on": by.on or on, "bulk": by.bulk})
 
 
 def _version(info: dict[str, Any]) -> tuple[int, int]:

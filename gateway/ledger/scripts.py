@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SHEBANG = "#!lua"
 NAMES = (
-    "acquire", "admit", "begin", "bury", "cancel", "checkpoint", "discard", "finish",
+    "acquire", "admit", "alert", "begin", "bury", "cancel", "checkpoint", "discard", "finish",
     "pause", "postpone", "progress", "release", "renew", "replay", "schedule", "sweep",
 )  # fmt: skip
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+EQUAL = ("source", "state", "pipeline", "sink", "step", "error_class")
 TERMINAL = frozenset({"done", "discarded", "dead", "delivered"})
 
 
@@ -31,7 +32,10 @@ class StepView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkView:
-    """A run or a delivery as it stands in the ledger; `repeats` is how often its event came again."""
+    """A run or a delivery as it stands in the ledger; `repeats` is how often its event came again.
+
+    `kept_until` is when it will be forgotten; None where that is not known, or nothing is forgotten yet.
+    """
 
     id: str
     kind: Literal["run", "delivery"]
@@ -56,6 +60,7 @@ class WorkView:
     repeats: int = 0
     repeated_at: datetime | None = None
     steps_total: int = 0
+    kept_until: datetime | None = None
     steps: tuple[StepView, ...] = ()
     result: Any = field(default=None, repr=False)
     deliveries: tuple[WorkView, ...] = ()
@@ -73,17 +78,34 @@ class WorkView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """What a list is to show; None is anything. `repeated` leaves only events that came more than once."""
+    """What a list is to show; None is anything. `repeated` leaves only events that came more than once.
+
+    `since` and `until` (not included) tell when it last changed: for a dead letter, when it was given up.
+    """
 
     source: str | None = None
     state: str | None = None
     repeated: bool = False
+    pipeline: str | None = None
+    sink: str | None = None
+    step: str | None = None
+    error_class: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
     def passes(self, view: WorkView) -> bool:
         """Tell whether it is to be shown."""
         if self.repeated and not view.repeats:
             return False
-        return self.source in {None, view.source} and self.state in {None, view.state}
+        early = self.since is not None and view.updated_at < self.since
+        late = self.until is not None and view.updated_at >= self.until
+        return not early and not late and all(getattr(self, one) in {None, getattr(view, one)} for one in EQUAL)
+
+    def __str__(self) -> str:
+        """Say it in words, as `source=blog step=label`; `all` where anything passes."""
+        asked = {one.name: getattr(self, one.name) for one in fields(self)}
+        said = [f"{name}={_plain(value)}" for name, value in asked.items() if value not in {None, False}]
+        return " ".join(said) or "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

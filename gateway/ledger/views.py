@@ -39,23 +39,34 @@ class Views:
 
     async def show(self, work_id: str) -> WorkView | None:
         """Show one event or delivery, with its steps, deliveries and result; None if the ledger does not know it."""
-        view = (await self._briefs([work_id]))[0]
+        view = (await self.briefs([work_id]))[0]
         if view is None:
             return None
         steps = await answer(self.redis.hgetall(key("steps", view.event_id)))
         result = await answer(self.redis.hmget(key("work", work_id), "result", "deliveries"))
+        left = await answer(self.redis.pttl(key("work", work_id)))
         ids = (result[1] or b"").decode().split()
-        parts = [part for part in await self._briefs(ids) if part]
+        parts = [part for part in await self.briefs(ids) if part]
         return replace(
             view,
             steps=make_steps(steps) if view.kind == "run" else (),
             result=json.loads(result[0]) if result[0] else None,
             deliveries=tuple(parts),
+            kept_until=datetime.now(UTC) + timedelta(milliseconds=left) if left > 0 else None,
         )
 
     async def events(self, *, limit: int = 50, before: str | None = None, wanted: Filter = ANY) -> list[WorkView]:
         """List events, newest first, in brief; `before` is the last id of the page before."""
-        return await self._list("index", wanted, limit=limit, before=before)
+        rank = await answer(self.redis.zrevrank(key("index"), before)) if before else None
+        start, found = 0 if rank is None else rank + 1, list[WorkView]()
+        for page in range(MOST_PAGES):
+            at = start + page * PAGE
+            ids = await answer(self.redis.zrevrange(key("index"), at, at + PAGE - 1))
+            views = await self.briefs([one.decode() for one in ids])
+            found += [view for view in views if view and wanted.passes(view)]
+            if len(found) >= limit or len(ids) < PAGE:
+                break
+        return found[:limit]
 
     async def page(
         self, *, limit: int = 50, cursor: str | None = None, wanted: Filter = ANY
@@ -68,7 +79,7 @@ class Views:
         found, last = list[WorkView](), cursor
         for _ in range(PAGE_READS):
             ids = await self._older(last)
-            for view in await self._briefs(ids):
+            for view in await self.briefs(ids):
                 if view and wanted.passes(view):
                     found.append(view)
                 if len(found) == limit:
@@ -78,16 +89,12 @@ class Views:
             last = ids[-1]
         return found, last
 
-    async def dead(self, *, limit: int = 50, before: str | None = None, wanted: Filter = ANY) -> list[WorkView]:
-        """List dead letters, last buried first, in brief."""
-        return await self._list("dead", wanted, limit=limit, before=before)
-
     async def tail(self, after: str, *, limit: int = PAGE) -> list[WorkView]:
         """List the events received after that one, oldest first; all kept ones if it is empty or forgotten."""
         rank = await answer(self.redis.zrank(key("index"), after)) if after else None
         start = 0 if rank is None else rank + 1
         ids = await answer(self.redis.zrange(key("index"), start, start + limit - 1))
-        return [view for view in await self._briefs([one.decode() for one in ids]) if view]
+        return [view for view in await self.briefs([one.decode() for one in ids]) if view]
 
     async def stats(self) -> Stats:
         """Give the ledger in figures."""
@@ -133,10 +140,16 @@ class Views:
 
     async def token(self, digest: str, *, now: datetime) -> tuple[str, ...] | None:
         """Give the scopes of a token; None if it is unknown or has expired."""
+        holder = await self.holder(digest, now=now)
+        return holder[1] if holder else None
+
+    async def holder(self, digest: str, *, now: datetime) -> tuple[str, tuple[str, ...]] | None:
+        """Give the name and the scopes of a token; None if it is unknown or has expired."""
         text = await answer(self.redis.hget(key("tokens"), digest))
-        kept = json.loads(text) if text else {"scopes": None, "expires": None}
-        expired = kept["expires"] is not None and kept["expires"] <= now.timestamp()
-        return None if expired or kept["scopes"] is None else tuple(kept["scopes"])
+        kept = json.loads(text) if text else None
+        if kept is None or (kept["expires"] is not None and kept["expires"] <= now.timestamp()):
+            return None
+        return kept["name"], tuple(kept["scopes"])
 
     async def tokens(self) -> list[dict[str, Any]]:
         """List the tokens: name, scopes, expires (seconds since 1970, or null)."""
@@ -151,18 +164,6 @@ class Views:
     def _pipeline(self) -> Pipeline:
         return self.redis.pipeline(transaction=False)
 
-    async def _list(self, kind: str, wanted: Filter, *, limit: int, before: str | None) -> list[WorkView]:
-        rank = await answer(self.redis.zrevrank(key(kind), before)) if before else None
-        start, found = 0 if rank is None else rank + 1, list[WorkView]()
-        for page in range(MOST_PAGES):
-            at = start + page * PAGE
-            ids = await answer(self.redis.zrevrange(key(kind), at, at + PAGE - 1))
-            views = await self._briefs([one.decode() for one in ids])
-            found += [view for view in views if view and wanted.passes(view)]
-            if len(found) >= limit or len(ids) < PAGE:
-                break
-        return found[:limit]
-
     async def _older(self, cursor: str | None) -> list[str]:
         """Give a page of ids that come after the cursor in the list of events, whether it is still in it or not."""
         if cursor is None:
@@ -174,7 +175,8 @@ class Views:
         older = self.redis.zrevrangebyscore(key("index"), received, "-inf", start=0, num=PAGE)
         return [one.decode() for one in await answer(older)]
 
-    async def _briefs(self, ids: Sequence[str]) -> list[WorkView | None]:
+    async def briefs(self, ids: Sequence[str]) -> list[WorkView | None]:
+        """Look at runs or deliveries in brief, in that order; None for one that the ledger does not know."""
         names = ("kind", "run", "source", "pipeline", "sink", "state", "received", "at", "attempts", "lives",
                  "generation", "step", "reason", "class", "due", "size", "fence", "trace", "total", "repeats",
                  "repeated")  # fmt: skip

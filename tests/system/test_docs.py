@@ -29,6 +29,7 @@ from gateway import problem
 from gateway.cli.embedded import free_port
 from gateway.cli.main import app
 from gateway.config import load_config, load_models
+from gateway.config.alerts import AlertsTable
 from gateway.config.models import AliasTable, CandidateTable, CircuitTable
 from gateway.config.schedules import ScheduleTable
 from gateway.config.schemes import SchemeTable
@@ -142,6 +143,7 @@ def test_toml_loads(fence, tmp_path):
         return
     whole = fence.text
     named = {sink for source in document.get("sources", {}).values() for sink in source.get("sinks", ())}
+    named |= {one["sink"] for one in [document.get("alerts")] if one}
     for sink in sorted(named - document.get("sinks", {}).keys()):
         whole += f'\n[sinks.{sink}]\nkind = "file"\npath = "{sink}.jsonl"\n'
     if "sources" not in document:
@@ -365,7 +367,8 @@ def test_every_command_is_documented():
 
 
 def test_every_key_of_the_configuration_is_documented():
-    kinds = (SourceTable, SchemeTable, DedupeTable, RetryTable, FileTable, WebhookTable, HeaderTable, ScheduleTable)
+    kinds = (SourceTable, SchemeTable, DedupeTable, RetryTable, FileTable, WebhookTable, HeaderTable)
+    kinds += (ScheduleTable, AlertsTable)
     keys = [*tables(*kinds), *tables(AliasTable, CandidateTable, CircuitTable), *SCHEMES]
     assert undocumented(keys, "gateway/README.md") == []
 

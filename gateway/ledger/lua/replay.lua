@@ -1,20 +1,24 @@
 #!lua flags=allow-oom
 -- Works something again: from where it failed (the same delivery ids), or from scratch (a new generation).
 -- KEYS  1 any key of ours
--- ARGV  1 id, 2 '1' from scratch
--- Returns  'queued' | 'busy' (it is running or queued) | 'gone' | 'nothing' (finished, and had no delivery to repeat)
+-- ARGV  1 id, 2 '1' from scratch, 3 what the audit trail says of it (JSON), or '', 4 most of its group that may wait, or 0
+-- Returns  'queued' | 'busy' (it is running or queued) | 'gone' | 'nothing' (finished, and had no delivery to repeat) |
+--          'full' (so many of its group wait already)
 
-local id, scratch, now = ARGV[1], ARGV[2] == '1', clock()
-local work = redis.call('HMGET', K.work .. id, 'state', 'group', 'run')
+local id, now = ARGV[1], clock()
+local work = redis.call('HMGET', K.work .. id, 'state', 'group', 'run', 'source')
 local state, group, run = work[1], work[2], work[3]
+local scratch = ARGV[2] == '1' and work[4] ~= ALERTS -- a notice has no pipeline that could work it anew
 if not state then return 'gone' end
 if state == 'waiting' then
   redis.call('HSET', K.work .. id, 'due', now)
   redis.call('ZADD', K.due, now, id)
+  note(ARGV[3], now)
   return 'queued'
 end
 if not TERMINAL[state] then return 'busy' end
 if redis.call('EXISTS', K.event .. (run or id)) == 0 then return 'gone' end
+if tonumber(ARGV[4]) > 0 and redis.call('LLEN', K.backlog .. group) >= tonumber(ARGV[4]) then return 'full' end
 
 local function keep(one)
   redis.call('PERSIST', K.work .. one)
@@ -49,4 +53,5 @@ else
   queue(id, group, now)
 end
 count('replayed')
+note(ARGV[3], now)
 return 'queued'

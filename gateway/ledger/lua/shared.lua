@@ -3,6 +3,9 @@
 
 local WOKEN_MS = 10000 -- a wake-up that nobody began after this long is given again
 
+local MOST_NOTED, NEAR = 10000, 4 -- entries of the audit trail; how far back the present bulk's entry is looked for
+local ALERTS = '_alerts' -- the source of our own notices; no configured one can have this name
+
 local TERMINAL = { done = true, discarded = true, dead = true, delivered = true }
 
 local function clock()
@@ -12,6 +15,24 @@ end
 
 local function count(outcome, number)
   redis.pcall('HINCRBY', K.counts, outcome, number or 1) -- a figure that cannot be kept must not fail what it counts
+end
+
+-- Note in the audit trail who did this (JSON who, what, on, bulk; '' notes nothing). A bulk is one entry that counts.
+local function note(text, now)
+  if text == '' then return end
+  local entry = cjson.decode(text)
+  for at = 0, entry.bulk ~= '' and NEAR or -1 do
+    local kept = redis.call('LINDEX', K.audit, at)
+    local known = kept and cjson.decode(kept) or {}
+    if known.bulk == entry.bulk then
+      known.count, known.last = known.count + 1, now
+      redis.call('LSET', K.audit, at, cjson.encode(known))
+      return
+    end
+  end
+  entry.count, entry.first, entry.last = 1, now, now
+  redis.call('LPUSH', K.audit, cjson.encode(entry))
+  redis.call('LTRIM', K.audit, 0, MOST_NOTED - 1)
 end
 
 local function paused(group)
@@ -120,10 +141,10 @@ end
 
 -- The end of any work, in whatever state: out of the schedule, its place given on, its run settled.
 local function close(id, state, now, keep_ms, dead_ms)
-  local work = redis.call('HMGET', K.work .. id, 'group', 'run', 'generation')
+  local work = redis.call('HMGET', K.work .. id, 'group', 'run', 'generation', 'source')
   redis.call('HSET', K.work .. id, 'state', state, 'at', now)
   redis.call('ZREM', K.due, id)
-  if state == 'dead' then redis.call('ZADD', K.dead, now, id) end
+  if state == 'dead' and work[4] ~= ALERTS then redis.call('ZADD', K.dead, now, id) end -- no notice about a notice
   if work[2] and redis.call('HGET', K.work .. work[2], 'generation') == work[3] then -- else a replay has new ones
     redis.call('HINCRBY', K.work .. work[2], 'pending', -1)
   end

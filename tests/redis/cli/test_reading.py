@@ -93,21 +93,20 @@ async def test_a_dry_run_replays_nothing(hookmill, ledger, begun):
     code, out, _ = hookmill("dead", "replay", "--all", "--source", "blog", "--dry-run")
     assert code == 0
     assert out.endswith("1 dead letter would be replayed.\n")
-    assert [
-        view["id"]
-        for view in json.loads(hookmill("dead", "replay", "--all", "--source", "blog", "--dry-run", "--json")[1])
-    ] == [ours]
+    told = json.loads(hookmill("dead", "replay", "--source", "blog", "--dry-run", "--json")[1])
+    assert (told["count"], [view["id"] for view in told["first"]]) == (1, [ours])
     assert (await ledger.stats()).dead == 2
 
 
 async def test_replaying_all_asks_first(hookmill, ledger, begun):
-    one = await bury(ledger, begun)
+    await bury(ledger, begun)
     code, out, err = hookmill("dead", "replay", "--all", stdin="n\n")
     assert (code, out.strip()) == (1, "")
     assert "Replay 1 dead letter?" in err
     assert (await ledger.stats()).dead == 1
     code, out, _ = hookmill("dead", "replay", "--all", "--yes", "--json")
-    assert (code, json.loads(out)) == (0, [{"id": one, "answer": "queued"}])
+    done = {"action": "replay", "filter": "all", "count": 1, "skipped": {}, "stopped": False}
+    assert (code, json.loads(out)) == (0, done)
 
 
 async def test_discarding_asks_first_and_is_for_good(hookmill, ledger, begun):

@@ -22,6 +22,7 @@ from served import BODY, SECRETS, TOKEN, link, put_token, serve, signed_headers
 
 from gateway import errors
 from gateway.openapi import make_document
+from gateway.openapi_admin import make_admin_document
 
 CHECKS = [
     not_a_server_error,
@@ -38,7 +39,7 @@ AUTH = {"Authorization": f"Bearer {TOKEN}"}
 @pytest.fixture(scope="module")
 def served(module_redis, tmp_path_factory):
     served = serve(tmp_path_factory.mktemp("openapi"), module_redis.url)
-    put_token(served)
+    put_token(served, scopes=("read", "replay", "admin"))
     for source in ("demo", "other", "asker"):
         body = json.dumps({"source": source}).encode()
         secret = SECRETS["other" if source == "other" else "demo"]
@@ -52,7 +53,16 @@ def api(served):
     return schemathesis.openapi.from_url(f"{served.url}/openapi.json")
 
 
-OPERATIONS = [(path, method.upper()) for path, found in make_document()["paths"].items() for method in found]
+@pytest.fixture(scope="module")
+def admin(served):
+    return schemathesis.openapi.from_url(f"{served.admin_url}/openapi.json")
+
+
+def operations(document):
+    return [(path, method.upper()) for path, found in document["paths"].items() for method in found]
+
+
+OPERATIONS, OURS = operations(make_document()), operations(make_admin_document())
 MANY = settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
@@ -81,6 +91,12 @@ def test_answers_to_a_holder_of_a_token_are_as_the_document_says(api, path):
     try_all(api[path]["GET"], lambda case: case.call_and_validate(headers=AUTH, checks=CHECKS))
 
 
+@pytest.mark.parametrize(("path", "method"), OURS)
+def test_answers_of_the_admin_listener_are_as_its_document_says(admin, path, method):
+    try_all(admin[path][method], lambda case: case.call_and_validate(checks=CHECKS))
+    try_all(admin[path][method], lambda case: case.call_and_validate(headers=AUTH, checks=CHECKS))
+
+
 def test_answers_to_a_genuine_sender_are_as_the_document_says(api, served):
     operation = api["/hooks/{source}"]["POST"]
 
@@ -94,7 +110,7 @@ def test_answers_to_a_genuine_sender_are_as_the_document_says(api, served):
 
 
 def test_every_refusal_is_in_the_document():
-    text = json.dumps(make_document())
+    text = json.dumps([make_document(), make_admin_document()])
     kinds = errors.Rejection.__subclasses__()
     assert [kind.code for kind in kinds if f'"{kind.code}"' not in text] == []
 
@@ -115,6 +131,26 @@ def test_real_answers_have_the_shapes_of_the_document(served, api):
             response = served.get(path, headers=AUTH | {"Accept": accept})
             assert response.status_code == 200
             api[route]["GET"].validate_response(response)
+
+
+def test_real_answers_of_the_admin_listener_have_the_shapes_of_its_document(served, admin):
+    # The oldest one: it is in its lane, and not in the backlog.
+    event_id = served.get("/events?state=queued&limit=200", headers=AUTH).json()["events"][-1]["id"]
+    work = served.ledger(lambda ledger: ledger.begin(event_id, fence="f")).work
+    served.ledger(lambda ledger: ledger.bury(work, reason="no", error_class="permanent", step="label"))
+    for method, path, route, asked in [
+        ("GET", "/dead", "/dead", None),
+        ("GET", f"/dead/{event_id}", "/dead/{letter_id}", None),
+        ("POST", "/dead/discard", "/dead/discard", {"ids": [event_id], "dry_run": True}),
+        ("POST", "/dead/replay", "/dead/replay", {"filter": {"source": work.event.source}}),
+        ("GET", "/audit", "/audit", None),
+        ("POST", "/pause", "/pause", {"kind": "source", "name": "demo"}),
+        ("GET", "/paused", "/paused", None),
+        ("POST", "/resume", "/resume", {"kind": "source", "name": "demo"}),
+    ]:
+        response = served.admin(method, path, json=asked)
+        assert response.status_code == 200, response.text
+        admin[route][method].validate_response(response)
 
 
 def test_an_accepted_event_and_its_duplicate_have_the_shapes_of_the_document(served, api):

@@ -107,3 +107,31 @@ def test_a_port_that_is_taken_is_one_line_and_exit_2(environment):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert str(port) in refused(environment, "--port", str(port))
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_the_admin_listener_has_a_port_of_its_own_and_ends_with_the_gateway(environment, processes):
+    process = start(environment, "--admin-port", "0", "--processes", processes)
+    public, admin = port_of(process), port_of(process)
+    assert httpx.get(f"http://127.0.0.1:{public}/dead").status_code == 404
+    for _ in range(4):
+        assert httpx.get(f"http://127.0.0.1:{admin}/dead", timeout=20).status_code == 401
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode in {0, -signal.SIGTERM}, err) == (True, "")
+
+
+def test_an_admin_port_that_is_taken_is_said_and_keeps_no_webhook_out(environment):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        process = start(environment, "--admin-port", str(number))
+        assert f"no admin listener: cannot listen at 127.0.0.1:{number}" in process.stderr.readline()
+        public = port_of(process)
+        assert (
+            httpx.post(
+                f"http://127.0.0.1:{public}/hooks/demo", content=b"{}", headers=signed_headers(b"{}")
+            ).status_code
+            == 202
+        )
+        process.kill()
+        process.communicate()

@@ -26,7 +26,7 @@ def delivery(work, sink="n8n", *, generation=0, concurrency=8):
 async def told(ledger, work_id):
     """The view of a work as plain values, without its times and what never changes."""
     view = (await ledger.show(work_id)).json()
-    times = {"received_at", "updated_at", "due_at", "lease_until", "repeated_at"}
+    times = {"received_at", "updated_at", "due_at", "lease_until", "repeated_at", "kept_until"}
     fixed = {"id", "event_id", "kind", "source", "pipeline", "sink", "trace_id", "size", "deliveries", "owner"}
     return {name: value for name, value in view.items() if name not in times | fixed and value not in ("", [], 0)}
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from gateway.config import Door, Retry, RetryPolicy, load_config, load_models
+from gateway.config import Alerts, Door, Retry, RetryPolicy, load_config, load_models
+from gateway.config.alerts import AlertsTable
 from gateway.config.door import DoorTable
 from gateway.config.models import AliasTable, CandidateTable, CircuitTable, OursTable
 from gateway.config.schedules import ScheduleTable
@@ -55,6 +57,7 @@ def test_what_the_example_only_mentions_are_the_defaults(uncommented):
     assert config.schedules["pulse"].source == "blog"
     assert RetryPolicy.of(blog.retry) == RetryPolicy() == RetryPolicy.of(Retry())
     assert config.door == Door()
+    assert config.alerts == Alerts(sink="n8n", dead=100, growth=(20, timedelta(minutes=10)))
     n8n, results = config.sinks["n8n"], config.sinks["results"]
     assert (n8n.timeout, n8n.concurrency, n8n.retry) == (results.timeout, results.concurrency, results.retry)
     assert config.sources["shop"].scheme.header == "X-Shop-Signature"
@@ -69,7 +72,10 @@ def test_what_the_models_only_mention_can_be_used(uncommented):
 
 @pytest.mark.parametrize(
     "table",
-    [DoorTable, SourceTable, DedupeTable, RetryTable, ScheduleTable, SchemeTable, WebhookTable, FileTable, HeaderTable],
+    [
+        *(AlertsTable, DoorTable, SourceTable, DedupeTable, RetryTable, ScheduleTable),
+        *(SchemeTable, WebhookTable, FileTable, HeaderTable),
+    ],
 )
 def test_every_key_stands_in_the_example(table):
     text = (ROOT / "hookmill.toml").read_text(encoding="utf-8")
