@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from gateway.ledger.errors import LedgerDown
+from gateway.ledger.errors import LedgerDown, refuses_writes
 from gateway.ledger.keys import key
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ class Lanes:
             popped: Any = self._redis.blpop([key("lane", lane) for lane in lanes], timeout=self._block)
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
             raise LedgerDown(f"Redis did not answer ({type(error).__name__})") from error
+        except ResponseError as error:
+            if refuses_writes(error):
+                raise LedgerDown("Redis takes no writes") from error
+            raise
         if not popped:
             return None
         name, work_id = popped

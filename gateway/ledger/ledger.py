@@ -132,7 +132,7 @@ class Ledger(Letters):
         It is `full` where `most_waiting` of its source or sink wait for their turn already; 0 is no bound.
         """
         told = _told(by, "scratch" if scratch else "replay", work_id)
-        return str((await self.scripts("replay", work_id, int(scratch), told, most_waiting)).decode())
+        return str((await self.scripts("replay", work_id, int(scratch), told, most_waiting, *self._keep)).decode())
 
     async def discard(self, work_id: str, *, by: By | None = None) -> bool:
         """Take a dead letter off the list; False if it is none."""

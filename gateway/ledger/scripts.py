@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from gateway.ledger.errors import LedgerDown, LedgerError, LedgerFull
+from gateway.ledger.errors import LedgerDown, LedgerError, LedgerFull, refuses_writes
 from gateway.ledger.keys import KEYS, key
 from gateway.ledger.pipe import Pipe
 
@@ -70,6 +70,8 @@ class Scripts:
         except OutOfMemoryError as error:
             raise LedgerFull("Redis is out of memory") from error
         except ResponseError as error:
+            if refuses_writes(error):
+                raise LedgerDown(f"Redis takes no writes ({str(error).partition(' ')[0]})") from error
             if "OOM" in str(error):  # Redis 6.2 says so from inside the script, which has written nothing yet
                 raise LedgerFull("Redis is out of memory") from error
             raise LedgerError(f"script {name}: {error}") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -31,7 +32,7 @@ INSTRUMENTED = ["gateway", "uvicorn", "h11", "fuzz.json_text"]
 LISTENERS = ("forged", "stored")
 TARGETS = ("verifier", "handshake", "json", *LISTENERS)
 LONGEST = {"json": 4096}
-LIMITS = ("-len_control=0", "-timeout=30")  # inputs of any length from the beginning; 30 s for one
+LIMITS = ("-len_control=0", "-timeout=30", "-rss_limit_mb=1024")  # any length from the beginning; 30 s for one
 END = re.compile(r"#(\d+)\s+DONE\s+cov: (\d+) ft: (\d+) corp: (\d+)/")
 
 
@@ -89,7 +90,8 @@ def unpack(name: str, *, seed: int) -> None:
 def merge(name: str) -> None:
     """Keep the smallest set of inputs that reaches as much as all that were found."""
     with tempfile.TemporaryDirectory() as folder:
-        engine(name, BUILD / f"{name}-merge.log", "-merge=1", folder, str(BUILD / name))
+        if engine(name, BUILD / f"{name}-merge.log", "-merge=1", folder, str(BUILD / name)):
+            raise SystemExit(f"{name}: could not be merged, see {BUILD}/{name}-merge.log")
         keep(name, [path.read_bytes() for path in Path(folder).iterdir()])
 
 
@@ -97,7 +99,7 @@ def engine(name: str, log: Path, *arguments: str) -> int:
     """Run the engine in a process of its own, for it ends its process; gives the exit code."""
     with tempfile.TemporaryDirectory() as folder, log.open("w") as output:
         redis = server(Path(folder)) if name in LISTENERS else None
-        command = [sys.executable, str(Path(__file__)), "--engine", name, "--folder", folder, "-rss_limit_mb=1024"]
+        command = [sys.executable, str(Path(__file__)), "--engine", name, "--folder", folder]
         try:
             command += ["--redis", redis.url] if redis else []
             return subprocess.run([*command, *arguments], stdout=output, stderr=output, check=False).returncode
@@ -124,7 +126,8 @@ def run_engine(options: argparse.Namespace, arguments: list[str]) -> None:
 
     with atheris.instrument_imports(include=INSTRUMENTED):
         judge = target(options)
-    atheris.Setup([options.engine, *arguments], lambda raw: judge(Choices(raw)))
+    again = shlex.join([sys.executable, *sys.argv[: -len(arguments)]])  # a merge starts it again, by a shell
+    atheris.Setup([again, *arguments], lambda raw: judge(Choices(raw)))
     atheris.Fuzz()
 
 

@@ -12,7 +12,6 @@ import re
 import socket
 import struct
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fuzz.senders import ALL, NOW, secret_of
@@ -48,16 +47,15 @@ class Errors(logging.Handler):
         assert not seen, "\n".join(seen)
 
 
-@dataclass(repr=False)
 class Front:
     """A running gateway with the sources of `served.CONFIG` and one for every scheme, and what watches it."""
 
-    served: Served
-    redis: Redis
-    errors: Errors
-    before: set[bytes]  # keys that are there from the beginning
-    fit: set[bytes]  # bodies that may be stored
-    line: socket.socket | None = None
+    def __init__(self, served: Served, *, redis_url: str, errors: Errors, fit: set[bytes]) -> None:
+        self.served, self.errors = served, errors
+        self.redis = Redis.from_url(redis_url)
+        self.before = set(self.redis.keys("*"))
+        self.fit = fit  # bodies that may be stored
+        self.line: socket.socket | None = None
 
     def judge(self, choices: Choices, *, genuine: bool = False) -> None:
         """Send one stream and check all that came of it; without a genuine request in it, nothing may be stored."""
@@ -129,8 +127,7 @@ def open_front(folder: Path, redis_url: str, *, http: str, fit: set[bytes]) -> F
     config = CONFIG + "".join(source(number) for number in range(len(ALL)))
     served = serve(folder, redis_url, config=config, clock=lambda: NOW, http=http, **secrets)
     put_token(served)
-    redis = Redis.from_url(redis_url)
-    return Front(served=served, redis=redis, errors=errors, before=set(redis.keys("*")), fit=fit)
+    return Front(served, redis_url=redis_url, errors=errors, fit=fit)
 
 
 def source(number: int) -> str:

@@ -1,15 +1,17 @@
 #!lua flags=allow-oom
 -- Works something again: from where it failed (the same delivery ids), or from scratch (a new generation).
 -- KEYS  1 any key of ours
--- ARGV  1 id, 2 '1' from scratch, 3 what the audit trail says of it (JSON), or '', 4 most of its group that may wait, or 0
--- Returns  'queued' | 'busy' (it is running or queued) | 'gone' | 'nothing' (finished, and had no delivery to repeat) |
---          'full' (so many of its group wait already)
+-- ARGV  1 id, 2 '1' from scratch, 3 what the audit trail says of it (JSON), or '', 4 most of its group that may wait, or 0,
+--       5 keep ms, 6 keep dead ms
+-- Returns  'queued' | 'busy' (it is running or queued) | 'gone' (forgotten, or a delivery whose result was replaced) |
+--          'nothing' (finished, and had no delivery to repeat) | 'full' (so many of its group wait already)
 
 local id, now = ARGV[1], clock()
-local work = redis.call('HMGET', K.work .. id, 'state', 'group', 'run', 'source')
+local work = redis.call('HMGET', K.work .. id, 'state', 'group', 'run', 'source', 'generation')
 local state, group, run = work[1], work[2], work[3]
 local scratch = ARGV[2] == '1' and work[4] ~= ALERTS -- a notice has no pipeline that could work it anew
 if not state then return 'gone' end
+if run and redis.call('HGET', K.work .. run, 'generation') ~= work[5] then return 'gone' end
 if state == 'waiting' then
   redis.call('HSET', K.work .. id, 'due', now)
   redis.call('ZADD', K.due, now, id)
@@ -31,6 +33,20 @@ local function redeliver(one)
   queue(one, redis.call('HGET', K.work .. one, 'group'), now)
 end
 
+-- What a run delivers is its present result: deliveries of the one before it end here.
+local function start_over()
+  for _, one in ipairs(deliveries(id)) do
+    if not TERMINAL[redis.call('HGET', K.work .. one, 'state')] then
+      redis.call('HSET', K.work .. one, 'reason', 'replaced by a replay from scratch')
+      redis.call('HDEL', K.work .. one, 'fence')
+      close(one, 'discarded', now, ARGV[5], ARGV[6])
+    end
+  end
+  redis.call('DEL', K.checkpoints .. id, K.steps .. id)
+  redis.call('HINCRBY', K.work .. id, 'generation', 1)
+  redis.call('HDEL', K.work .. id, 'bytes', 'result', 'deliveries', 'pending')
+end
+
 if run then
   keep(run)
   redeliver(id)
@@ -44,12 +60,8 @@ elseif state == 'done' and not scratch then
   keep(id)
   for _, one in ipairs(over) do redeliver(one) end
 else
+  if scratch then start_over() end
   keep(id)
-  if scratch then
-    redis.call('DEL', K.checkpoints .. id, K.steps .. id)
-    redis.call('HINCRBY', K.work .. id, 'generation', 1)
-    redis.call('HDEL', K.work .. id, 'bytes', 'result', 'deliveries', 'pending')
-  end
   queue(id, group, now)
 end
 count('replayed')

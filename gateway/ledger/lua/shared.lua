@@ -111,7 +111,10 @@ local function settle(run, keep_ms, dead_ms)
   local dead = work[1] == 'dead'
   for _, id in ipairs(ids) do dead = dead or redis.call('HGET', K.work .. id, 'state') == 'dead' end
   local ttl = dead and dead_ms or keep_ms
-  if work[1] ~= 'dead' then redis.call('DEL', K.checkpoints .. run) end
+  if work[1] ~= 'dead' then
+    redis.call('DEL', K.checkpoints .. run)
+    redis.call('HDEL', K.work .. run, 'bytes')
+  end
   ids[#ids + 1] = run
   for _, id in ipairs(ids) do redis.call('PEXPIRE', K.work .. id, ttl) end
   for _, kind in ipairs({ 'event', 'checkpoints', 'steps' }) do redis.call('PEXPIRE', K[kind] .. run, ttl) end

@@ -87,10 +87,11 @@ async def test_a_finished_event_is_delivered_again_under_the_same_id(ledger, beg
 async def test_a_delivery_of_an_earlier_generation_does_not_settle_the_new_one(ledger, begun):
     work = await begun()
     await ledger.finish(work, "done", deliveries=[delivery(work)])
+    old = (await ledger.begin(delivery(work).id, fence="old")).work
     assert await ledger.replay(work.id, scratch=True) == "queued"
     again = (await ledger.begin(work.id, fence="again")).work
     await ledger.finish(again, "done", deliveries=[delivery(work, generation=1)])
-    await ledger.finish((await ledger.begin(delivery(work).id, fence="old")).work, "delivered")
+    assert not await ledger.finish(old, "delivered")
     assert await ledger.redis.ttl(key("event", work.id)) == -1
     new = (await ledger.begin(delivery(work, generation=1).id, fence="new")).work
     await ledger.finish(new, "delivered")

@@ -1,0 +1,71 @@
+"""What the state machine found: replays and discards keep the promises about results, TTLs and the bytes of a run."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from gateway.ledger import NewDelivery, new_delivery_id
+from gateway.ledger.keys import key
+
+pytestmark = pytest.mark.anyio
+TOOK = '{"name": "redact", "took": 0.1, "at": 1}'
+DAY = 86_400
+
+
+def delivery(work, sink="n8n"):
+    new = new_delivery_id(work.id, sink, work.generation)
+    return NewDelivery(id=new, sink=sink, concurrency=8, timeout=timedelta(minutes=1))
+
+
+async def finished(ledger, begun, *sinks, result=b"7"):
+    work = await begun()
+    await ledger.finish(work, "done", result=result, deliveries=[delivery(work, sink) for sink in sinks])
+    return work
+
+
+async def test_a_replay_from_scratch_ends_the_deliveries_it_replaces(ledger, begun):
+    work = await finished(ledger, begun, "n8n", "file")
+    sent = (await ledger.begin(delivery(work).id, fence="d")).work
+    assert await ledger.replay(work.id, scratch=True) == "queued"
+    assert not await ledger.finish(sent, "delivered"), "its fence is stale"
+    late = await ledger.begin(delivery(work, "file").id, fence="e")
+    assert late.outcome == "done", "the result it was to deliver is gone: it would have delivered null"
+    view = await ledger.show(sent.id)
+    assert (view.state, view.reason) == ("discarded", "replaced by a replay from scratch")
+    assert await ledger.redis.ttl(key("work", sent.id)) > 0, "else it would be kept for ever"
+    assert await ledger.redis.ttl(key("event", work.id)) == -1
+
+
+async def test_a_delivery_whose_result_was_replaced_cannot_be_replayed(ledger, begun):
+    work = await finished(ledger, begun, "n8n")
+    old = (await ledger.begin(delivery(work).id, fence="d")).work
+    await ledger.bury(old, reason="410", error_class="permanent")
+    await ledger.replay(work.id, scratch=True)
+    assert await ledger.replay(old.id) == "gone"
+    again = (await ledger.begin(work.id, fence="again")).work
+    await ledger.finish(again, "done", deliveries=[delivery(again)])
+    await ledger.finish((await ledger.begin(delivery(again).id, fence="new")).work, "delivered")
+    assert await ledger.redis.ttl(key("event", work.id)) > 0, "nothing of this generation is open any more"
+
+
+async def test_a_discarded_letter_does_not_shorten_the_life_of_its_sibling(ledger, begun):
+    work = await finished(ledger, begun, "n8n", "file")
+    for sink in ("n8n", "file"):
+        lost = (await ledger.begin(delivery(work, sink).id, fence=sink)).work
+        await ledger.bury(lost, reason="410", error_class="permanent")
+    assert await ledger.discard(delivery(work).id)
+    assert await ledger.redis.ttl(key("event", work.id)) > 29 * DAY
+    assert await ledger.discard(delivery(work, "file").id)
+    assert await ledger.redis.ttl(key("event", work.id)) <= DAY
+
+
+async def test_saved_outputs_that_are_deleted_do_not_count_for_the_cap_of_the_run(ledger, begun):
+    work = await begun()
+    for number in range(3):
+        assert await ledger.checkpoint(work, "draft", output=b"x" * 3 * 1024 * 1024, took=TOOK) == "ok", number
+        await ledger.finish(work, "discarded", reason="spam")
+        await ledger.replay(work.id)
+        work = (await ledger.begin(work.id, fence=f"again {number}")).work
+        assert work.checkpoints == {}
