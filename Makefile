@@ -28,7 +28,7 @@ up: $(STAMP) ## Run everything on this machine, with its own Redis
 .PHONY: test
 test: $(STAMP) ## Run the tests
 	@.ci/setup tests
-	$(VENV)/python -m pytest tests/unit tests/redis tests/system tests/faults tests/fuzz
+	$(VENV)/python -m pytest tests/unit tests/redis tests/system tests/faults/test_kills.py tests/fuzz
 
 .PHONY: check
 check: $(STAMP) ## Lint, formatting, types, import rules, structure
@@ -48,8 +48,9 @@ bench-gateway: $(STAMP) ## Measure the gateway beside a bare route and the usual
 	@PYTHONPATH=tests $(VENV)/python -m bench.gateway $(ARGS)
 
 .PHONY: faults
-faults: $(STAMP) ## Kill parts under load and check that nothing is lost
-	$(VENV)/python -m pytest tests/faults
+faults: $(STAMP) ## Break every part under load and check that nothing is lost (ARGS=--long)
+	@.ci/setup tests
+	$(VENV)/python -m pytest tests/faults $(ARGS)
 
 .PHONY: fuzz
 fuzz: $(STAMP) ## Search for inputs that break what strangers reach (ARGS=--seconds=600)
