@@ -58,7 +58,7 @@ async def test_why_says_it_in_one_paragraph(hookmill, ledger, begun, site):
     code, out, _ = hookmill("why", one)
     said = " ".join(out.split())
     assert code == 0
-    assert f"{one} from blog is waiting: it failed at step label (rate_limited, attempt 1 of 5)" in said
+    assert f"{one} from blog is waiting: it failed at step label (rate_limited, attempt 1)" in said
     assert "Last error: 429 from gpt-mini." in said
     assert json.loads(hookmill("why", one, "--json")[1])["state"] == "waiting"
 
