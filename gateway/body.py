@@ -29,9 +29,16 @@ MOST_HEADER_LINES = 100
 LINE_EXTRA = 4  # the colon, the space and the line's end
 LONGEST_LENGTH = 15  # digits of a Content-Length worth reading
 MOST_ROOM = 256 * 1024 * 1024
-FRAMING = frozenset({b"content-length", b"transfer-encoding", b"content-encoding"})
-WHOLE = "hookmill.whole"  # in the scope of a request that had arrived to its end when the application was called
-ONCE = frozenset({b"host", b"content-type", b"authorization"})
+WHOLE = "hookmill.whole"  # in a scope: the body, where all of it had arrived when the application was called
+ONCE = {
+    b"content-length": AmbiguousLength,
+    b"transfer-encoding": TransferEncodingUnsupported,
+    b"content-encoding": ContentEncodingUnsupported,
+    b"host": HeaderRepeated,
+    b"content-type": HeaderRepeated,
+    b"authorization": HeaderRepeated,
+}
+"""What may stand once, and what it is to repeat it."""
 
 
 def values(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
@@ -52,17 +59,22 @@ def check_headers(headers: Sequence[tuple[bytes, bytes]]) -> None:
     size = sum([len(name) + len(value) + LINE_EXTRA for name, value in headers])
     if size > MOST_HEADER_BYTES or len(headers) > MOST_HEADER_LINES:
         raise HeadersTooLarge
-    framing = [(name, value) for name, value in headers if name in FRAMING]
-    lengths, codings = values(framing, b"content-length"), values(framing, b"transfer-encoding")
-    if len(lengths) > 1 or (lengths and codings) or not all(one.isdigit() for one in lengths):
+    named = dict(headers)
+    length, coding = named.get(b"content-length"), named.get(b"transfer-encoding")
+    if length is not None and (coding is not None or not length.isdigit()):
         raise AmbiguousLength
-    if codings and [one.strip().lower() for one in codings] != [b"chunked"]:
+    if coding is not None and coding.strip().lower() != b"chunked":
         raise TransferEncodingUnsupported
-    if any(one.strip().lower() not in {b"", b"identity"} for one in values(framing, b"content-encoding")):
+    if named.get(b"content-encoding", b"").strip().lower() not in {b"", b"identity"}:
         raise ContentEncodingUnsupported
-    names = [name for name, _ in headers if name in ONCE]
-    if len(names) > len(set(names)):
-        raise HeaderRepeated
+    if len(named) < len(headers):
+        _check_once([name for name, _ in headers])
+
+
+def _check_once(names: Sequence[bytes]) -> None:
+    for name, refusal in ONCE.items():
+        if names.count(name) > 1:
+            raise refusal
 
 
 class Room:
@@ -84,8 +96,8 @@ class Room:
         self.used -= size
 
 
-async def read_body(incoming: Receive, headers: Headers, *, most: int, within: timedelta | None, room: Room) -> bytes:
-    """Read the raw body; `within` None is for one that has arrived already.
+async def read_body(incoming: Receive, headers: Headers, *, most: int, within: timedelta, room: Room) -> bytes:
+    """Read a raw body that has not arrived yet.
 
     Raises ContentTooLarge beyond `most` bytes (before reading, where the length is declared), BodyTimeout where it does
     not end in time or the sender hangs up, Overloaded where the bodies in progress fill the room.
@@ -94,8 +106,6 @@ async def read_body(incoming: Receive, headers: Headers, *, most: int, within: t
     if len(declared) > LONGEST_LENGTH or int(declared or 0) > most:
         raise ContentTooLarge
     try:
-        if within is None:
-            return await _collect(incoming, most=most, room=room)
         async with asyncio.timeout(within.total_seconds()):
             return await _collect(incoming, most=most, room=room)
     except TimeoutError:

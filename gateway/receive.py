@@ -17,6 +17,7 @@ from gateway.body import read_body as read
 from gateway.budget import budget_headers
 from gateway.errors import (
     AddressLimited,
+    ContentTooLarge,
     EventIdReused,
     JsonDuplicateKey,
     JsonInvalid,
@@ -142,13 +143,15 @@ def check_load(arrival: Arrival) -> None:
 
 
 async def read_body(arrival: Arrival) -> bytes:
-    """Read the raw body within the source's bounds."""
+    """Give the raw body, read within the source's bounds where it has not arrived yet."""
     source = arrival.entrance.source if arrival.entrance else None
     most, timeout = (source.max_body, source.body_timeout) if source else (STRANGER_BODY, STRANGER_TIMEOUT)
-    whole = WHOLE in arrival.scope
-    return await read(
-        arrival.incoming, arrival.headers, most=most, within=None if whole else timeout, room=arrival.gate.room
-    )
+    whole: bytes | None = arrival.scope.get(WHOLE)
+    if whole is None:
+        return await read(arrival.incoming, arrival.headers, most=most, within=timeout, room=arrival.gate.room)
+    if len(whole) > most:
+        raise ContentTooLarge
+    return whole
 
 
 def authenticate(arrival: Arrival, *, body: bytes, now: datetime) -> tuple[Entrance, Verified]:
@@ -218,14 +221,14 @@ def make_event(source: Source, headers: Headers, *, body: bytes, verified: Verif
 
 def kept_headers(headers: Headers) -> dict[str, str]:
     """Give the headers that tell about the delivery; never a signature, a token, a cookie."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers if is_kept(name)}
+    return {kept: value.decode("latin-1") for name, value in headers if (kept := kept_name(name))}
 
 
 @lru_cache(1024)
-def is_kept(name: bytes) -> bool:
-    """Tell whether a header of that name is kept with its event."""
+def kept_name(name: bytes) -> str:
+    """Give the name of a header that is kept with its event; empty if it is not."""
     spelled = name.decode("latin-1")
-    return bool(KEPT.fullmatch(spelled)) and not PROOF.search(spelled)
+    return spelled if KEPT.fullmatch(spelled) and not PROOF.search(spelled) else ""
 
 
 def respond(arrival: Arrival, source: Source, *, event: Event, verdict: Verdict) -> Reply:

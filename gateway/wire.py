@@ -133,8 +133,12 @@ class Wire(asyncio.Protocol):
         self.app = cast("ASGI3Application", crowded) if full else self.config.loaded_app
 
     def message_ended(self) -> None:
-        """Begin to wait for the next request; of this one, no more will come."""
-        self.scope[WHOLE] = True
+        """Begin to wait for the next request; of this one, no more will come.
+
+        An application that begins only now finds the body in its scope. One that has begun reads on, and looks no more.
+        """
+        if self.cycle is not None:  # none after a demand to speak another protocol
+            self.scope[WHOLE] = bytes(self.cycle.body)
         self.in_head, self.head_bytes = True, 0
         self._stop_end_timer()
 

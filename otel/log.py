@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import time
 from contextlib import nullcontext
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pydantic_core import to_json
@@ -50,10 +52,22 @@ def log_records(record: Record) -> None:
     """Write a record as one log line (a Listener)."""
     name, level = NAMES[type(record)]
     if logger.isEnabledFor(level):
-        # Not by `logger.log`, which looks for its caller first: for these lines that is never of interest.
-        line = logging.LogRecord(logger.name, level, "", 0, name, (), None)
-        line.fields = _fields(record)
-        logger.handle(line)
+        logger.handle(Line(name, level, _fields(record)))
+
+
+class Line(logging.LogRecord):
+    """A log record of ours, made without what the standard one works out and no line tells: its caller, its thread."""
+
+    args: tuple[()] = ()
+    pathname = filename = module = funcName = ""  # noqa: N815 - the standard's names, here and below
+    lineno = msecs = relativeCreated = 0  # noqa: N815
+    exc_info = exc_text = stack_info = thread = threadName = process = processName = None  # noqa: N815
+
+    def __init__(self, name: str, level: int, fields: dict[str, Any]) -> None:
+        """Take its event's name, its level and its fields."""
+        self.name, self.msg, self.fields = logger.name, name, fields
+        self.levelno, self.levelname = level, logging.getLevelName(level)
+        self.created = time.time()
 
 
 def set_up_logging(env: Mapping[str, str], *, gather: bool = False) -> None:
@@ -106,7 +120,7 @@ class JsonLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Render the line; of an exception only its type and place are told, because its text may hold content."""
         line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "time": _time(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": record.getMessage(),
@@ -115,7 +129,7 @@ class JsonLine(logging.Formatter):
         if record.exc_info and record.exc_info[0]:
             line["exception"] = record.exc_info[0].__name__
             line["at"] = _place(record)
-        return to_json(line, fallback=str).decode()
+        return to_json(line, fallback=str, timedelta_mode="float").decode()
 
 
 class PlainLine(logging.Formatter):
@@ -123,7 +137,8 @@ class PlainLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Render the line."""
-        values = " ".join(f"{name}={value}" for name, value in getattr(record, "fields", {}).items() if value)
+        fields = {name: _plain(value) for name, value in getattr(record, "fields", {}).items()}
+        values = " ".join(f"{name}={value}" for name, value in fields.items() if value)
         time = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
         line = f"{time} {record.levelname.lower():7} {record.getMessage()} {values}".rstrip()
         if record.exc_info and record.exc_info[0]:
@@ -138,14 +153,26 @@ def _fields(record: Record) -> dict[str, Any]:
     traceparent = values.pop("traceparent", "")
     if traceparent:
         values["trace_id"] = traceparent.split("-")[1]
-    return {
-        name: round(value.total_seconds(), 6) if isinstance(value, timedelta) else value
-        for name, value in values.items()
-    }
+    return values
 
 
 def _values(record: Record | ModelCall) -> dict[str, Any]:
     return {name: getattr(record, name) for name in FIELDS[type(record)]}
+
+
+def _plain(value: Any) -> Any:
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def _time(created: float) -> str:
+    """Write a time in ISO 8601, UTC, to the millisecond."""
+    whole = int(created)
+    return f"{_second(whole)}.{int((created - whole) * 1000):03d}+00:00"
+
+
+@lru_cache(1)
+def _second(whole: int) -> str:
+    return datetime.fromtimestamp(whole, UTC).replace(tzinfo=None).isoformat()
 
 
 def _place(record: logging.LogRecord) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import (
@@ -44,7 +45,9 @@ def read_claim(scheme: Scheme, request: Request, prefixes: frozenset[str]) -> Cl
     signatures = [(prefix, text) for prefix in sorted(prefixes) for text in _after(scheme, prefix, items)]
     if not signatures:
         raise SignatureMalformed
-    fields = {"body": request.body, **{name: DERIVED[name](request) for name in scheme.derived}}
+    fields = {"body": request.body}
+    for name in scheme.derived:
+        fields[name] = DERIVED[name](request)
     if "timestamp" in scheme.fields:
         fields["timestamp"] = _timestamp(scheme, items, found, document)
     if "id" in scheme.fields:
@@ -52,9 +55,9 @@ def read_claim(scheme: Scheme, request: Request, prefixes: frozenset[str]) -> Cl
     return Claim(signatures=tuple(signatures), fields=fields, headers=found)
 
 
-def signed_bytes(pieces: Sequence[str], fields: Mapping[str, bytes]) -> bytes:
+def signed_bytes(layout: Sequence[str | bytes], fields: Mapping[str, bytes]) -> bytes:
     """Put a signed string together; a body that is signed alone is not copied."""
-    parts = [fields[piece] if place % 2 else piece.encode() for place, piece in enumerate(pieces) if piece]
+    parts = [fields[part] if isinstance(part, str) else part for part in layout]
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -73,18 +76,24 @@ def pick(headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) -> dic
     found: dict[bytes, bytes] = {}
     for spelled, value in headers:
         name = spelled.lower()
-        if name in found:
-            raise HeaderRepeated
         if name in names:
+            if name in found:
+                raise HeaderRepeated
             found[name] = value
     return found
 
 
+@lru_cache(1024)
+def header_name(spelled: str) -> bytes:
+    """Give a configured header's name as bytes in lower case; remembered, for each request needs it again."""
+    return spelled.lower().encode()
+
+
 def _header_items(scheme: Scheme, found: Mapping[bytes, bytes]) -> list[bytes]:
-    values = [value for name in scheme.carriers if (value := found.get(name, b"")).strip()]
+    values = [value for name in scheme.carriers if (value := found.get(name, b"")) and not value.isspace()]
     if not values:
         raise SignatureMissing
-    if not all(value.isascii() for value in values):
+    if not b"".join(values).isascii():
         raise SignatureInvalid
     return values if not scheme.separator else _split(values[0], scheme.separator)
 
@@ -115,7 +124,7 @@ def _after(scheme: Scheme, prefix: str, items: Sequence[bytes]) -> list[bytes]:
 
 def _timestamp(scheme: Scheme, items: Sequence[bytes], found: Mapping[bytes, bytes], document: Any) -> bytes:
     if scheme.timestamp_header:
-        if (value := found.get(scheme.timestamp_header.lower().encode())) is None:
+        if (value := found.get(header_name(scheme.timestamp_header))) is None:
             raise TimestampMalformed(f"The header {scheme.timestamp_header} is missing.")
         return value
     if scheme.timestamp_pointer:
@@ -138,6 +147,6 @@ def pointed_time(scheme: Scheme, document: Any) -> bytes:
 def _signed_id(scheme: Scheme, found: Mapping[bytes, bytes], document: Any) -> bytes:
     if scheme.id_pointer:
         return (point_text(document, scheme.id_pointer) or "").encode("utf-8", "replace")
-    if (value := found.get(scheme.id_header.lower().encode())) is None:
+    if (value := found.get(header_name(scheme.id_header))) is None:
         raise EventIdInvalid(f"The header {scheme.id_header} is missing.")
     return value

@@ -103,10 +103,15 @@ class Scheme:
     alternatives: Sequence[Sequence[str]] = field(
         init=False, repr=False, compare=False
     )  # what may be signed, as `pieces`
+    layouts: Sequence[Sequence[str | bytes]] = field(
+        init=False, repr=False, compare=False
+    )  # the same, to be put together: fields by their names, literals as bytes
     fields: frozenset[str] = field(init=False, repr=False, compare=False)  # their names, in any of the alternatives
     derived: frozenset[str] = field(init=False, repr=False, compare=False)  # those that are worked out of the request
     carriers: tuple[bytes, ...] = field(init=False, repr=False, compare=False)  # headers that carry signatures
     deciding: frozenset[bytes] = field(init=False, repr=False, compare=False)  # headers that may be there once at most
+    dedupe_place: tuple[str, str] = field(init=False, repr=False, compare=False)  # its kind, and where it is
+    fence: str = field(init=False, repr=False, compare=False)  # what an id inside the signed string may not contain
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself, so that no such scheme can exist."""
@@ -114,10 +119,13 @@ class Scheme:
         rules.check_names(self)
         alternatives = tuple(tuple(FIELD.split(text)) for text in (self.signed, *self.signed_else))
         object.__setattr__(self, "alternatives", alternatives)
+        object.__setattr__(self, "layouts", tuple(_layout(pieces) for pieces in alternatives))
         object.__setattr__(self, "fields", frozenset(name for pieces in alternatives for name in pieces[1::2]))
         object.__setattr__(self, "derived", self.fields & DERIVED.keys())
         object.__setattr__(self, "carriers", tuple(_name(one) for one in (self.header, self.spare_header) if one))
+        object.__setattr__(self, "dedupe_place", _place(self.dedupe))
         object.__setattr__(self, "deciding", self._deciding())
+        object.__setattr__(self, "fence", self._fence())
         rules.check_signed(self, known=FIELDS)
         rules.check_clock(self)
         rules.check_proof(self)
@@ -150,14 +158,31 @@ class Scheme:
 
     def _deciding(self) -> frozenset[bytes]:
         """Give the headers, in lower case, that decide about the signature or the id."""
-        kind, _, place = self.dedupe.partition(":") if isinstance(self.dedupe, str) else ("", "", "")
+        kind, place = self.dedupe_place
         dedupe = place if kind == "header" else ""
         names = (self.timestamp_header, self.id_header, dedupe)
         return frozenset(self.carriers).union(_name(one) for one in names if one)
 
+    def _fence(self) -> str:
+        """Give the characters that end an id: what follows it, and what stands between it and a field before it."""
+        fence = ""
+        for pieces in self.alternatives:
+            places = [at for at, piece in enumerate(pieces) if at % 2 and piece == "id"]
+            fence += "".join(pieces[at + 1][:1] + (pieces[at - 1][-1:] if at > 1 else "") for at in places)
+        return fence
+
 
 def _name(header: str) -> bytes:
     return header.lower().encode()
+
+
+def _layout(pieces: Sequence[str]) -> tuple[str | bytes, ...]:
+    return tuple(piece if at % 2 else piece.encode() for at, piece in enumerate(pieces) if piece)
+
+
+def _place(dedupe: str | None) -> tuple[str, str]:
+    kind, _, place = dedupe.partition(":") if isinstance(dedupe, str) else ("", "", "")
+    return kind, place.lower() if kind == "header" else place
 
 
 def template(  # the keys of [sources.x.scheme], one to one

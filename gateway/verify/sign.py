@@ -49,7 +49,7 @@ def sign(
     if scheme.read:
         headers, base = write_message(request, created=moment)
         return [*headers, (scheme.header, f"sig=:{_signature(scheme, key, base)}:")]
-    signed = signed_bytes(scheme.pieces, _fields(scheme, request, event_id=event_id, moment=moment))
+    signed = signed_bytes(scheme.layouts[0], _fields(scheme, request, event_id=event_id, moment=moment))
     items = [scheme.timestamp_item + moment] if scheme.timestamp_item else []
     signature = scheme.separator.join([*items, key.prefix + _signature(scheme, key, signed)])
     headers = _id_headers(scheme, event_id)

@@ -14,7 +14,7 @@ from gateway.errors import EventIdInvalid, SignatureInvalid, SignatureMalformed
 from gateway.verify.clock import check_expiry, check_time
 from gateway.verify.handshake import Asked, Challenge, answer
 from gateway.verify.keys import Dated, Key, read_keys
-from gateway.verify.parse import Claim, decode, pointed_time, read_claim, signed_bytes
+from gateway.verify.parse import Claim, decode, header_name, pointed_time, read_claim, signed_bytes
 from gateway.verify.pointer import point, read_json
 from gateway.verify.public_keys import verify_ecdsa, verify_ed25519
 from gateway.verify.request import Request
@@ -71,7 +71,7 @@ def verify(
     keys = read_keys(scheme, secrets)
     request = Request(headers=headers, body=body, url=url, method=method)
     claim = (scheme.read or read_claim)(scheme, request, frozenset(key.prefix for key in keys))
-    strings = [signed_bytes(pieces, claim.fields) for pieces in scheme.alternatives]
+    strings = [signed_bytes(layout, claim.fields) for layout in scheme.layouts]
     digests = [[digest(scheme, key, signed) for signed in strings] for key in keys]
     # Always under the first secret: of a request signed twice, a replay could carry only the other signature.
     nonce = sha256(body if scheme.proof == "token" else digests[0][0]).hexdigest()
@@ -111,13 +111,10 @@ def digest(scheme: Scheme, key: Key, signed: bytes) -> bytes:
 
 def check_signed_id(scheme: Scheme, raw: bytes) -> str:
     """Return the id of a signed string, or raise EventIdInvalid where it could be mistaken for its neighbours."""
-    pieces = scheme.pieces
-    place = pieces.index("id")
-    # The first literal stands at a known place; what follows the id, or stands between the body and it, ends it.
-    fence = pieces[place + 1][:1] + (pieces[place - 1][-1:] if place > 1 else "")
     text = check_id(raw.decode("latin-1"), form=SIGNED_ID)
-    if any(character in text for character in fence):
-        raise EventIdInvalid
+    for character in scheme.fence:
+        if character in text:
+            raise EventIdInvalid
     return text
 
 
@@ -149,8 +146,7 @@ def _any_equal(expected: Sequence[bytes], presented: Sequence[bytes]) -> bool:
 def _verified(
     scheme: Scheme, claim: Claim, keys: Sequence[Key], *, nonce: str, now: datetime, tolerance: timedelta
 ) -> Verified:
-    by_pointer = scheme.dedupe is not None and scheme.dedupe.startswith("json:")
-    looks_inside = by_pointer or scheme.handshake or scheme.timestamp_pointer
+    looks_inside = scheme.dedupe_place[0] == "json" or scheme.handshake or scheme.timestamp_pointer
     document = read_json(claim.fields["body"]) if looks_inside else None
     _check_clock(scheme, claim, document, now=now, tolerance=tolerance)
     if "id" in scheme.fields:
@@ -179,9 +175,9 @@ def _challenge(scheme: Scheme, document: Any, keys: Sequence[Key], *, now: datet
 
 
 def _dedupe_id(scheme: Scheme, claim: Claim, document: Any) -> str | None:
-    kind, _, place = (scheme.dedupe or "").partition(":")
+    kind, place = scheme.dedupe_place
     if kind == "header":
-        raw = claim.headers.get(place.lower().encode())
+        raw = claim.headers.get(header_name(place))
         return None if raw is None else check_id(raw.decode("latin-1"))
     value = point(document, place) if kind == "json" else None
     if isinstance(value, int) and not isinstance(value, bool):
