@@ -28,7 +28,8 @@ up: $(STAMP) ## Run everything on this machine, with its own Redis
 .PHONY: test
 test: $(STAMP) ## Run the tests
 	@.ci/setup tests
-	$(VENV)/python -m pytest tests/unit tests/redis tests/system tests/faults/test_kills.py tests/fuzz
+	$(VENV)/python -m pytest --numprocesses 2 --dist worksteal \
+		tests/unit tests/redis tests/system tests/faults/test_kills.py tests/fuzz
 
 .PHONY: check
 check: $(STAMP) ## Lint, formatting, types, import rules, structure

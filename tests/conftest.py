@@ -6,6 +6,7 @@ import signal
 import socket
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from gateway.cli import embedded
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 # A run in the background of a shell inherits an ignored SIGINT, and so would every process that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# A busy machine is no failure: how long an example takes is for `tests/bench/` to tell.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 
 class OwnRedis(EmbeddedRedis):

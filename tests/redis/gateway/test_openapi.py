@@ -63,7 +63,7 @@ def operations(document):
 
 
 OPERATIONS, OURS = operations(make_document()), operations(make_admin_document())
-MANY = settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=40, database=None, suppress_health_check=list(HealthCheck))
 
 
 def try_all(operation, attempt):

@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import time
+from statistics import median
 from typing import TYPE_CHECKING
 
 import httpx
@@ -141,20 +142,27 @@ def test_a_reader_that_saw_the_end_is_told_not_to_come_again_unless_it_goes_on(g
     assert reader(event_id, headers=AUTH | {"last-event-id": "end"}).event()[1]["state"] == "queued"
 
 
-def test_two_hundred_streams_hear_of_their_events_and_hold_up_no_webhook(gateway, reader):
-    events = [accepted(gateway) for _ in range(20)]
-    opened = [(event_id, reader(event_id)) for event_id in events for _ in range(10)]
-    for event_id, stream in opened:
-        assert stream.event()[1] == stream_json(event_id, state="queued")
-    before = calls(gateway)
+def time_posts(gateway):
+    """Give the seconds that each of 50 webhooks took."""
     took = []
     for _ in range(50):
         began = time.monotonic()
         assert gateway.post("demo", BODY, signed_headers()).status_code == 202
         took.append(time.monotonic() - began)
-    lasted = sum(took)
-    assert sorted(took)[45] < 0.25
-    assert calls(gateway) - before <= 50 + lasted / streams.TICK + 3  # one read per tick, and one call per webhook
+    return took
+
+
+def test_two_hundred_streams_hear_of_their_events_and_hold_up_no_webhook(gateway, reader):
+    events = [accepted(gateway) for _ in range(20)]
+    alone = time_posts(gateway)
+    opened = [(event_id, reader(event_id)) for event_id in events for _ in range(10)]
+    for event_id, stream in opened:
+        assert stream.event()[1] == stream_json(event_id, state="queued")
+    before = calls(gateway)
+    beside = time_posts(gateway)
+    # One read per tick, and one call per webhook.
+    assert calls(gateway) - before <= len(beside) + sum(beside) / streams.TICK + 3
+    assert median(beside) < 3 * median(alone) + 0.05
     works = [begin(gateway, event_id) for event_id in events]
     gateway.ledger(lambda ledger: finish_all(ledger, works))
     for event_id, stream in opened:

@@ -53,9 +53,7 @@ SINKS = {"n8n": 1, "file": 2}
 PAUSABLE = [("source", "high"), ("source", "key"), ("pipeline", "triage"), ("pipeline", "write"), ("sink", "n8n")]
 PASSED = [timedelta(milliseconds=1), *(timedelta(seconds=seconds) for seconds in (1, 4, 6, 11, 61))]
 DELAYS = [timedelta(seconds=seconds) for seconds in (0, 0.5, 5, 60)]
-PLAY = settings(
-    max_examples=5, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck), database=None
-)
+PLAY = settings(max_examples=5, stateful_step_count=50, suppress_health_check=list(HealthCheck), database=None)
 TOOK = '{"name": "redact", "took": 0.1, "at": 1}'
 
 arrivals = st.fixed_dictionaries(

@@ -166,7 +166,7 @@ def test_seconds_are_positive_and_finite(value):
 
 
 @given(st.integers(1, 3650 * 86400 * 1000))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_every_span_of_milliseconds_can_be_written(milliseconds):
     if milliseconds < 10**8:
         assert values.duration(f"{milliseconds}ms") == timedelta(milliseconds=milliseconds)
@@ -176,7 +176,7 @@ def test_every_span_of_milliseconds_can_be_written(milliseconds):
 @pytest.mark.parametrize("parse", PARSERS)
 def test_any_value_is_parsed_or_refused_in_one_line(parse):
     @given(ANYTHING)
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     def check(value):
         said = refusal(parse, value)
         assert said is None or (said.startswith("expected ") and said.splitlines() == [said])

@@ -160,7 +160,7 @@ def test_place_of_another_kind_is_refused(place):
 texts = st.text(max_size=30) | st.sampled_from(["hub.mode=subscribe", "challenge=a", "crc_token=a%", "a=1&" * 60])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from([name for name, scheme in SCHEMES.items() if scheme.handshake]),
     st.sampled_from(["GET", "POST", "get", ""]),

@@ -77,7 +77,7 @@ def requests(draw):
     return scheme, headers, body
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(requests())
 def test_whatever_is_sent_the_answer_is_verified_or_a_rejection(request):
     scheme, headers, body = request
@@ -85,7 +85,7 @@ def test_whatever_is_sent_the_answer_is_verified_or_a_rejection(request):
         assert isinstance(verify(scheme, (SECRET,), headers, body, now=NOW), Verified)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(schemes, st.binary(max_size=200), st.from_regex(r"[A-Za-z0-9_-]{1,128}", fullmatch=True))
 def test_what_is_signed_verifies_with_any_body_and_id(scheme, body, event_id):
     headers = [
@@ -97,7 +97,7 @@ def test_what_is_signed_verifies_with_any_body_and_id(scheme, body, event_id):
     assert (scheme.dedupe or "").startswith("json:")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(schemes.filter(lambda scheme: scheme.proof != "token"), *[st.binary(max_size=8).map(b"not JSON ".__add__)] * 2)
 def test_a_signature_holds_for_its_own_body_only(scheme, body, other):
     headers = [(name.encode(), value.encode()) for name, value in sign(scheme, SECRET, body, now=NOW, event_id="msg_1")]
@@ -137,7 +137,7 @@ odd_junk = junk | st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.sampled_from(list(SCHEMES.values())),
     st.lists(st.tuples(st.integers(0, 6), odd_junk), max_size=6),
@@ -187,7 +187,7 @@ ids = st.sampled_from([b"msg_1", b"a.b", b"", b"x" * 128, b"x" * 129, b"a b", b"
 extras = st.lists(st.sampled_from([b"v1,AAAA", b"v1a,AAAA", b"", b"junk", b"v1,\xff"]), max_size=16)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ids, moments, extras, st.binary(max_size=20), st.booleans(), st.integers(0, 12))
 def test_standard_agrees_with_a_plain_verifier(event_id, moment, extra, body, tampered, lost):
     mac = hmac.digest(KEY, event_id + b"." + moment + b"." + body, "sha256")
@@ -206,7 +206,7 @@ stripe_items = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(moments, stripe_items, st.binary(max_size=20), st.booleans(), st.sampled_from([bytes.upper, bytes.lower]))
 def test_stripe_agrees_with_a_plain_verifier(moment, extra, body, tampered, case):
     mac = hmac.digest(SECRET, moment + b"." + body, "sha256").hex().encode()

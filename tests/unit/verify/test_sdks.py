@@ -159,7 +159,7 @@ bodies = st.sampled_from(sorted(SDKS)).flatmap(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(bodies)
 def test_what_an_sdk_signs_we_accept(drawn):
     name, body = drawn
@@ -168,7 +168,7 @@ def test_what_an_sdk_signs_we_accept(drawn):
     assert SDKS[name].holds(SDKS[name].secrets[0], body, headers)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(bodies.filter(lambda drawn: drawn[0] != "discord"))
 def test_what_we_sign_an_sdk_accepts(drawn):
     name, body = drawn
@@ -212,7 +212,7 @@ def changed(headers, n, how):
     return {key: how(value) if key == pick(headers, n) else value for key, value in headers.items()}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(bodies, st.sampled_from(sorted(MUTATIONS)), st.integers(0, 10**6), st.sampled_from([0, 0, 0, -400, -200, 200]))
 def test_of_a_changed_request_we_say_what_the_sdk_says(drawn, mutation, number, seconds):
     name, body = drawn

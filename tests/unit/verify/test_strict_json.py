@@ -132,7 +132,7 @@ def depth(value):
     return 1 + max(map(depth, value), default=0) if isinstance(value, list) else 0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(values, st.booleans(), st.integers(0, 4))
 def test_everything_an_encoder_writes_is_judged_by_its_depth_alone(value, ascii_only, cap):
     body = json.dumps(value, ensure_ascii=ascii_only).encode()
@@ -166,7 +166,7 @@ fragments = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=40) | st.lists(fragments, max_size=20).map(b"".join))
 def test_whatever_the_bytes_it_is_a_rejection_or_json(body):
     try:
