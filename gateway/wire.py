@@ -51,7 +51,7 @@ class Lingering:
 
     def write(self, data: bytes) -> None:
         """Write when this turn ends, unless this is over: of requests sent together uvicorn tells only one."""
-        if self.is_closing():
+        if self.lingers:
             return
         self._held.append(data)
         if len(self._held) == 1:

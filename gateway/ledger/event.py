@@ -8,6 +8,7 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic_core import to_json
@@ -16,6 +17,7 @@ ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base32: sorts as it c
 TO_BASE_32 = str.maketrans(ALPHABET, "0123456789abcdefghijklmnopqrstuv")  # Python's digits
 LOW_64 = (1 << 64) - 1
 PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
+TIME_SHIFTS, RANDOM_SHIFTS = range(40, -1, -10), range(70, -1, -10)  # of 48 and 80 bits, ten at a time
 EVENT_ID = re.compile(rf"evt_[0-7][{ALPHABET}]{{25}}")
 WORK_ID = re.compile(rf"{EVENT_ID.pattern}|dlv_[0-9a-f]{{32}}")
 Lane = Literal["high", "normal", "low"]
@@ -24,8 +26,14 @@ Outcome = Literal["accepted", "duplicate", "conflict", "limited", "full"]
 
 def new_event_id(now: datetime) -> str:
     """Make `evt_` and 26 characters: 48 bits of milliseconds, then 80 random bits, so ids sort by time (a ULID)."""
-    number = int(now.timestamp() * 1000) << 80 | secrets.randbits(80)
-    return "evt_" + "".join([PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
+    number = secrets.randbits(80)
+    return _opening(int(now.timestamp() * 1000)) + "".join([PAIRS[number >> shift & 1023] for shift in RANDOM_SHIFTS])
+
+
+@lru_cache(16)
+def _opening(milliseconds: int) -> str:
+    """Give what the ids of one millisecond share; remembered, for a burst has many."""
+    return "evt_" + "".join([PAIRS[milliseconds >> shift & 1023] for shift in TIME_SHIFTS])
 
 
 def received_ms(event_id: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -64,11 +63,11 @@ def signed_bytes(layout: Sequence[str | bytes], fields: Mapping[str, bytes]) -> 
 def decode(text: bytes, encoding: Encoding) -> bytes:
     """Decode hex (of either case) or canonical base64; whatever is neither becomes b"", which equals no MAC."""
     try:
-        raw = binascii.a2b_hex(text) if encoding == "hex" else base64.b64decode(text)
+        raw = binascii.a2b_hex(text) if encoding == "hex" else binascii.a2b_base64(text)
     except ValueError:
         return b""
     # One value has many base64 texts, with other unused bits or strange characters; only what an encoder writes counts.
-    return raw if encoding == "hex" or base64.b64encode(raw) == text else b""
+    return raw if encoding == "hex" or binascii.b2a_base64(raw, newline=False) == text else b""
 
 
 def pick(headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) -> dict[bytes, bytes]:

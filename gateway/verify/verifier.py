@@ -72,13 +72,13 @@ def verify(
     request = Request(headers=headers, body=body, url=url, method=method)
     claim = (scheme.read or read_claim)(scheme, request, frozenset(key.prefix for key in keys))
     strings = [signed_bytes(layout, claim.fields) for layout in scheme.layouts]
-    digests = [[digest(scheme, key, signed) for signed in strings] for key in keys]
-    # Always under the first secret: of a request signed twice, a replay could carry only the other signature.
-    nonce = sha256(body if scheme.proof == "token" else digests[0][0]).hexdigest()
-    proofs = [
-        _proves(scheme, key, claim, strings, ours) and key.valid(now) for key, ours in zip(keys, digests, strict=True)
-    ]
-    if not any(proofs):
+    proven, nonce = False, ""
+    for key in keys:
+        ours = [digest(scheme, key, signed) for signed in strings]
+        # Always under the first secret: of a request signed twice, a replay could carry only the other signature.
+        nonce = nonce or sha256(body if scheme.proof == "token" else ours[0]).hexdigest()
+        proven |= _proves(scheme, key, claim, strings, ours) and key.valid(now)
+    if not proven:
         raise SignatureInvalid
     most = scheme.tolerance if tolerance is None else tolerance
     return _verified(scheme, claim, keys, nonce=nonce, now=now, tolerance=most)
@@ -140,7 +140,11 @@ def _proves(scheme: Scheme, key: Key, claim: Claim, strings: Sequence[bytes], ou
 
 
 def _any_equal(expected: Sequence[bytes], presented: Sequence[bytes]) -> bool:
-    return sum(hmac.compare_digest(ours, theirs) for ours in expected for theirs in presented) > 0
+    found = False
+    for ours in expected:
+        for theirs in presented:
+            found |= hmac.compare_digest(ours, theirs)
+    return found
 
 
 def _verified(
