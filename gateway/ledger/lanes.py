@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.retry import Retry
 
+from gateway.ledger.connection import connect_blocking
 from gateway.ledger.errors import LedgerDown, refuses_writes
 from gateway.ledger.keys import key
 
@@ -27,13 +25,7 @@ class Lanes:
     def __init__(self, url: str, *, block: timedelta) -> None:
         """Take the Redis URL and how long a pop blocks at most; connects on first use."""
         self._block = block.total_seconds()
-        self._redis = Redis.from_url(
-            url,
-            socket_timeout=self._block + GRACE,
-            socket_connect_timeout=GRACE,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-        )
+        self._redis = connect_blocking(url, seconds=self._block + GRACE, to_connect=GRACE)
 
     def pop(self, lanes: Sequence[str]) -> tuple[str, str] | None:
         """Take the first wake-up of the first lane that has one, as (lane, id); None when none came in time."""
@@ -43,6 +35,7 @@ class Lanes:
             raise LedgerDown(f"Redis did not answer ({type(error).__name__})") from error
         except ResponseError as error:
             if refuses_writes(error):
+                self._redis.connection_pool.disconnect()  # whoever connects anew may find another primary
                 raise LedgerDown("Redis takes no writes") from error
             raise
         if not popped:

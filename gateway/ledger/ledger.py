@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from gateway.ledger.admission import admit_arguments
 from gateway.ledger.alert import alert_arguments
 from gateway.ledger.connection import connect
-from gateway.ledger.errors import LedgerDown, LedgerError
+from gateway.ledger.errors import LedgerError, no_ledger
 from gateway.ledger.event import Begun, By, Event, Retention, Sweep, Verdict, Work
 from gateway.ledger.keys import key
 from gateway.ledger.letters import Letters
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from gateway.ledger.alert import AlertRules
-    from gateway.ledger.event import Admission, Beat, NewDelivery
+    from gateway.ledger.event import Admission, Beat, NewDelivery, Wait
     from gateway.ledger.progress import Progress
 
 FLOOR = (6, 2)
@@ -47,10 +47,12 @@ class Ledger(Letters):
     admission, LedgerError for anything else. Redis' clock is the only one used.
     """
 
-    def __init__(self, redis: Redis, *, shebang: bool = True, retention: Retention | None = None) -> None:
+    def __init__(
+        self, redis: Redis, *, shebang: bool = True, retention: Retention | None = None, wait: Wait | None = None
+    ) -> None:
         """Take a connected client (see `open_ledger`)."""
         self.redis = redis
-        self.scripts = Scripts(redis, shebang=shebang)
+        self.scripts = Scripts(redis, shebang=shebang, wait=wait)
         self.slots = Slots(self.scripts)
         kept = retention or Retention()
         self._keep = (ms(kept.keep), ms(kept.keep_dead))
@@ -63,7 +65,8 @@ class Ledger(Letters):
     def admit(self, batch: Sequence[Admission]) -> Awaitable[list[Verdict]]:
         """Admit events, each independent of its neighbours; the verdicts come in the order of the batch.
 
-        They are on their way to Redis when this returns.
+        They are on their way to Redis when this returns. LedgerDown may mean that the replicas to wait for are late:
+        the event is stored then, and asking again is answered as a duplicate once they have it.
         """
         return _verdicts(self.scripts.send("admit", *self._keep, *admit_arguments(batch)))
 
@@ -186,9 +189,13 @@ async def _verdicts(answers: Awaitable[Any]) -> list[Verdict]:
 
 
 async def open_ledger(
-    url: str, *, deadline: timedelta = timedelta(seconds=1), retention: Retention | None = None
+    url: str,
+    *,
+    deadline: timedelta = timedelta(seconds=1),
+    retention: Retention | None = None,
+    wait: Wait | None = None,
 ) -> Ledger:
-    """Connect to a Redis >= 7.0, a Valkey, or at least a Redis 6.2.
+    """Connect to a Redis >= 7.0, a Valkey, or at least a Redis 6.2; `wait` for replicas goes with every admission.
 
     Raises LedgerError, in one line without the password, where there is none. A command is never sent twice: what may
     be repeated is repeated by its caller.
@@ -202,11 +209,11 @@ async def open_ledger(
         version = _version(await redis.info("server"))
     except (RedisError, OSError) as error:
         await redis.aclose()
-        raise LedgerDown(f"no Redis answers at {_where(url)} ({type(error).__name__})") from error
+        raise no_ledger(_where(url), error) from error
     if version < FLOOR:
         await redis.aclose()
         raise LedgerError(f"Redis at {_where(url)} is {version[0]}.{version[1]}; 7.0 or newer, or Valkey, is needed")
-    return Ledger(redis, shebang=version >= SCRIPT_FLAGS, retention=retention)
+    return Ledger(redis, shebang=version >= SCRIPT_FLAGS, retention=retention, wait=wait)
 
 
 def _told(by: By | None, what: str, on: str) -> str:
@@ -223,7 +230,7 @@ def _version(info: dict[str, Any]) -> tuple[int, int]:
 
 def _where(url: str) -> str:
     """Name a Redis without its password, which may stand before the @ or in the query."""
-    return url.rpartition("@")[2].partition("?")[0] or url.partition("?")[0]
+    return url.partition("?")[0].rpartition("@")[2]
 
 
 def _ms_of(moment: datetime) -> int:

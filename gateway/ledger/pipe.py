@@ -23,24 +23,25 @@ class Pipe:
         self._pool = pool
         self._connection: Packed | None = None
         self._unsent: list[bytes] = []
-        self._pending: deque[asyncio.Future[Any]] = deque()
+        self._pending: deque[tuple[asyncio.Future[list[Any]], int]] = deque()
         self._reading: asyncio.Task[None] | None = None
 
-    def send(self, command: bytes) -> asyncio.Future[Any]:
-        """Send a packed command; the future gives the answer, or raises RedisError or OSError.
+    def send(self, *commands: bytes) -> asyncio.Future[list[Any]]:
+        """Send packed commands, one right behind the other, over one connection.
 
-        Without a connection it goes out as soon as there is one. Whoever waits has to set the end of the wait: only the
+        The future gives their answers, among them errors that Redis answered with; or raises RedisError or OSError.
+        Without a connection they go out as soon as there is one. Whoever waits has to set the end of the wait: only the
         oldest answer's time is bounded here, by the socket's timeout.
         """
-        answer = asyncio.get_running_loop().create_future()
-        self._pending.append(answer)
+        answers: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self._pending.append((answers, len(commands)))
         if self._connection is not None and self._connection.usable:
-            self._connection.write(command)
+            self._connection.write(b"".join(commands))
         else:
-            self._unsent.append(command)
+            self._unsent.append(b"".join(commands))
         if self._reading is None:
             self._reading = asyncio.create_task(self._read())
-        return answer
+        return answers
 
     async def close(self) -> None:
         """Close the connection; nobody may wait for an answer any more."""
@@ -52,11 +53,12 @@ class Pipe:
         try:
             while self._pending:
                 try:
-                    answer = await _answer(await self._open())
+                    connection = await self._open()
+                    answers = [await _answer(connection) for _ in range(self._pending[0][1])]
                 except (RedisError, OSError) as error:
                     await self._fail(error)
                 else:
-                    _settle(self._pending.popleft(), answer)
+                    _settle(self._pending.popleft()[0], answers)
         finally:
             self._reading = None
 
@@ -64,12 +66,14 @@ class Pipe:
         """Tell everyone who waits; what was not sent is not sent later, when nobody waits for it."""
         waiting, self._pending, self._unsent = self._pending, deque(), []
         await self._drop()
-        for one in waiting:
+        for one, _ in waiting:
             _settle(one, RedisConnectionError(type(error).__name__))
 
     async def _open(self) -> Packed:
         """Give the connection, a new one if need be, with everything sent that waited for it."""
         if self._connection is None or (self._unsent and not self._connection.usable):
+            for _ in range(len(self._pending) - len(self._unsent)):  # theirs will not come from a new one
+                _settle(self._pending.popleft()[0], RedisConnectionError("the connection ended"))
             await self._drop()
             self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         unsent, self._unsent = self._unsent, []
@@ -92,10 +96,10 @@ async def _answer(connection: Packed) -> Any:
         return error
 
 
-def _settle(waiting: asyncio.Future[Any], answer: Any) -> None:
+def _settle(waiting: asyncio.Future[list[Any]], answers: list[Any] | RedisError) -> None:
     if waiting.done():  # whoever waited has gone
         return
-    if isinstance(answer, Exception):
-        waiting.set_exception(answer)
+    if isinstance(answers, RedisError):
+        waiting.set_exception(answers)
     else:
-        waiting.set_result(answer)
+        waiting.set_result(answers)

@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import hiredis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from gateway.ledger.errors import LedgerDown, LedgerError, LedgerFull, refuses_writes
 from gateway.ledger.keys import KEYS, key
 from gateway.ledger.pipe import Pipe
+from gateway.ledger.slots import ms
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from redis.asyncio import Redis
+
+    from gateway.ledger.event import Wait
+
+    Run = Callable[..., Awaitable[Any]]
 
 SHEBANG = "#!lua"
 NAMES = (
@@ -40,32 +45,53 @@ def render(name: str, *, shebang: bool) -> str:
 class Scripts:
     """The scripts of the ledger on one Redis: call by name; a server that forgot them is given them again."""
 
-    def __init__(self, redis: Redis, *, shebang: bool = True) -> None:
-        """Take the client, and whether the server knows script flags (Redis >= 7)."""
+    def __init__(self, redis: Redis, *, shebang: bool = True, wait: Wait | None = None) -> None:
+        """Take the client, whether the server knows script flags (Redis >= 7), and which replicas `send` waits for."""
         self.redis = redis
         self._pipe = Pipe(redis.connection_pool)
+        self._replicas = wait.replicas if wait else 0
+        behind: tuple[Any, ...] = ("WAIT", wait.replicas, ms(wait.within)) if wait else ()
+        self._behind = [hiredis.pack_command(behind)] if wait else []
         self.texts = {name: render(name, shebang=shebang) for name in NAMES}
         self.digests = {name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
                         for name, text in self.texts.items()}  # fmt: skip
 
     async def __call__(self, name: str, *arguments: Any) -> Any:
         """Run a script; raises LedgerDown, LedgerFull or LedgerError."""
-        sent = self.redis.evalsha(self.digests[name], 1, key("due"), *arguments)
-        return await self._answer(name, arguments, sent)
+        return await self._run(self.redis.execute_command, name, arguments)
 
     def send(self, name: str, *arguments: Any) -> Awaitable[Any]:
-        """Send a script's call now, before anyone waits; what is given must be awaited, and raises the same."""
-        command = hiredis.pack_command(("EVALSHA", self.digests[name], 1, key("due"), *arguments))
-        return self._answer(name, arguments, self._pipe.send(command))
+        """Send a script's call now, before anyone waits; what is given must be awaited, and raises the same.
+
+        Where replicas are waited for, it raises LedgerDown unless so many have what the script wrote, too.
+        """
+        return self._run(self._send, name, arguments)
 
     async def close(self) -> None:
         """Close what `send` uses."""
         await self._pipe.close()
 
-    async def _answer(self, name: str, arguments: tuple[Any, ...], sent: Awaitable[Any]) -> Any:
+    def _send(self, *words: Any) -> Awaitable[Any]:
+        return self._kept(self._pipe.send(hiredis.pack_command(words), *self._behind))
+
+    async def _kept(self, sent: Awaitable[list[Any]]) -> Any:
+        """Give the answer; that of WAIT, which comes behind it, is how many replicas have all that came before."""
+        answers = await sent
+        for one in answers:
+            if isinstance(one, Exception):
+                raise one
+        if answers[1:] and answers[1] < self._replicas:
+            raise LedgerDown(f"{answers[1]} of {self._replicas} replicas had it in time")
+        return answers[0]
+
+    def _run(self, run: Run, name: str, arguments: tuple[Any, ...]) -> Awaitable[Any]:
+        sent = run("EVALSHA", self.digests[name], 1, key("due"), *arguments)
+        return self._answer(run, name, arguments, sent)
+
+    async def _answer(self, run: Run, name: str, arguments: tuple[Any, ...], sent: Awaitable[Any]) -> Any:
         try:
-            return await self._knowing(name, arguments, sent)
-        except (RedisConnectionError, RedisTimeoutError, ReadOnlyError, OSError) as error:
+            return await self._knowing(run, name, arguments, sent)
+        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
             raise LedgerDown(f"Redis did not answer ({type(error).__name__})") from error
         except OutOfMemoryError as error:
             raise LedgerFull("Redis is out of memory") from error
@@ -76,8 +102,8 @@ class Scripts:
                 raise LedgerFull("Redis is out of memory") from error
             raise LedgerError(f"script {name}: {error}") from error
 
-    async def _knowing(self, name: str, arguments: tuple[Any, ...], sent: Awaitable[Any]) -> Any:
+    async def _knowing(self, run: Run, name: str, arguments: tuple[Any, ...], sent: Awaitable[Any]) -> Any:
         try:
             return await sent
         except NoScriptError:  # a restarted or failed-over server; nothing ran
-            return await self.redis.eval(self.texts[name], 1, key("due"), *arguments)
+            return await run("EVAL", self.texts[name], 1, key("due"), *arguments)

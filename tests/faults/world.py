@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Mapping
 
+    from replicas import Replicas
+
 CONFIG = """
 [sources.blog]
 scheme = "standard"
@@ -68,12 +70,14 @@ PREPARED = "#!/bin/sh\n# Without this, the first write beyond its limit would en
 
 
 class World:
-    """Starts everything, and ends by pid what it started."""
+    """Starts everything, and ends by pid what it started; `replicas` run already, and no proxies stand before them."""
 
-    def __init__(self, folder: Path, *, redis_options: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, redis_options: Mapping[str, str] | None = None, replicas: Replicas | None = None
+    ) -> None:
         self._opened = ExitStack()
-        self.folder = folder
-        self.redis = EmbeddedRedis(
+        self.folder, self.replicas = folder, replicas
+        self._redis = EmbeddedRedis(
             EmbeddedServer(
                 binary=_careful(folder),
                 folder=folder / "redis",
@@ -86,9 +90,10 @@ class World:
         self.at_gateway, self.at_worker, self.at_sink = Proxy(port), Proxy(port), Proxy()
         for proxy in (self.at_gateway, self.at_worker, self.at_sink):
             self._opened.callback(proxy.close)
-        config = CONFIG.replace("<sink>", f"{self.at_sink.http_url}/in").replace("{", "{{").replace("}", "}}")
+        self.config = CONFIG.replace("<sink>", f"{self.at_sink.http_url}/in")
         models = MODELS.replace("<model>", self.provider.url)
-        self.stack = self._opened.enter_context(Stack(folder, self.redis.url, config=config, models=models))
+        self.stack = self._opened.enter_context(Stack(folder, self.redis.url, models=models))
+        self.configure("")
         self.at_sink.target = int(self.stack.receiver.url.rpartition(":")[2])
         (folder / "app.py").write_text((Path(__file__).parent / "app.py").read_text())
         self.ports = [free_port(), free_port()]
@@ -97,8 +102,9 @@ class World:
         self._opened.callback(self.direct.close)
 
     def __enter__(self) -> Self:
-        self.redis.start()
-        self._opened.callback(self.redis.stop)
+        if not self.replicas:
+            self.redis.start()
+            self._opened.callback(self.redis.stop)
         try:
             self.stand_up()
         except BaseException:
@@ -108,6 +114,19 @@ class World:
 
     def __exit__(self, *_: object) -> None:
         self._opened.close()
+
+    @property
+    def redis(self) -> EmbeddedRedis:
+        """What holds the truth now."""
+        return self.replicas.primary if self.replicas else self._redis
+
+    def redis_url(self, proxy: Proxy) -> str:
+        """What a gateway or a worker is told: where that proxy is, or the Sentinels are."""
+        return self.replicas.url if self.replicas else proxy.redis_url
+
+    def configure(self, more: str) -> None:
+        """Write hookmill.toml, with some more lines in front; whoever runs goes on under the old one."""
+        (self.folder / "hookmill.toml").write_text(more + self.config)
 
     @property
     def urls(self) -> list[str]:
@@ -124,6 +143,8 @@ class World:
         """Heal everything, and start what is missing: two gateways, two workers."""
         for proxy in (self.at_gateway, self.at_worker, self.at_sink):
             proxy.heal()
+        if self.replicas:
+            self.replicas.heal()
         self.provider.default, self.provider.limit, self.provider.latency = openai_server.says("yes"), None, LATENCY
         self.stack.answer = lambda *_: 200
         for port in self.ports:
@@ -135,13 +156,13 @@ class World:
         self.ready()
 
     def start_gateway(self, port: int) -> None:
-        self.stack.more["HOOKMILL_REDIS_URL"] = self.at_gateway.redis_url
+        self.stack.more["HOOKMILL_REDIS_URL"] = self.redis_url(self.at_gateway)
         self.stack.port, self.stack.url = port, f"http://127.0.0.1:{port}"
         self.gateways[port] = self.stack.start_gateway()
 
     def start_worker(self, *, wait: bool = True, **more: str) -> subprocess.Popen[bytes]:
         before = dict(self.stack.more)
-        self.stack.more |= {"HOOKMILL_REDIS_URL": self.at_worker.redis_url, **more}
+        self.stack.more |= {"HOOKMILL_REDIS_URL": self.redis_url(self.at_worker), **more}
         try:
             worker = self.stack.start_worker(runs=24, deliveries=16, wait=False)
         finally:

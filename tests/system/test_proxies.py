@@ -9,27 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import socket
 import ssl
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from itertools import count
-from pathlib import Path
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from programs import find_program
+from certificates import make_certificate
+from programs import example, find_program
 from served import BODY, CONFIG, SECRETS, serve, signed_headers
 
 from gateway.cli.embedded import free_port
 
-DOCUMENT = Path(__file__).parents[2] / "gateway/DEPLOY.md"
 DOOR = '[gateway]\nper_address = "4/minute"\ntrusted_proxies = ["127.0.0.1/32"]\n'
 LARGEST = 25 * 1024 * 1024
 NGINX = """
@@ -51,32 +45,6 @@ http {{
 """
 ALONE = "admin off\n\tauto_https off\n\tocsp_stapling off"
 strangers = (f"127.0.1.{number}" for number in count(1))
-
-
-def example(language, replaced):
-    """Take the fence out of the document, with these texts replaced; each has to be in it."""
-    (text,) = re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
-    for old, new in replaced.items():
-        assert old in text, old
-        text = text.replace(old, new)
-    return text
-
-
-def make_certificate(folder):
-    """Write a certificate for localhost that signs itself, and its key."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(x509.random_serial_number())
-    builder = builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=1))
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
-    owner = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    for extension, critical in ((names, False), (owner, False), (x509.BasicConstraints(ca=True, path_length=0), True)):
-        builder = builder.add_extension(extension, critical=critical)
-    made = builder.sign(key, hashes.SHA256())
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    (folder / "key.pem").write_bytes(key.private_bytes(encoding, form, serialization.NoEncryption()))
 
 
 def nginx(folder, port, upstream):

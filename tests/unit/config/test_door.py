@@ -6,7 +6,7 @@ from ipaddress import ip_network
 import pytest
 
 from gateway.config import Door
-from gateway.ledger.event import Limit
+from gateway.ledger.event import Limit, Wait
 
 BLOG = '[sources.blog]\nscheme = "standard"\nsecrets = ["env:BLOG_SECRET"]\npipeline = "triage"\n'
 
@@ -16,6 +16,7 @@ def test_without_a_gateway_table_the_rules_are_the_defaults(config):
     assert door == Door()
     assert door.per_address == Limit(count=1200, period=timedelta(minutes=1), burst=1200)
     assert [str(one) for one in door.trusted_proxies] == ["127.0.0.0/8", "::1/128"]
+    assert door.wait is None
 
 
 def test_every_key_of_the_gateway_is_read(config):
@@ -29,6 +30,8 @@ def test_every_key_of_the_gateway_is_read(config):
         max_backlog = 8
         streams = 0
         notice = "5s"
+        wait_replicas = 2
+        wait_timeout = "300ms"
         """
         + BLOG
     ).door
@@ -40,7 +43,10 @@ def test_every_key_of_the_gateway_is_read(config):
         max_backlog=8,
         streams=0,
         notice=timedelta(seconds=5),
+        wait_replicas=2,
+        wait_timeout=timedelta(milliseconds=300),
     )
+    assert door.wait == Wait(replicas=2, within=timedelta(milliseconds=300))
 
 
 def test_the_limit_per_address_can_be_off(config):
@@ -58,6 +64,8 @@ def test_the_limit_per_address_can_be_off(config):
         ('forwarded = "x-real-ip"', "gateway.forwarded: expected one of x-forwarded-for, forwarded"),
         ("in_flight = 0", "gateway.in_flight: expected a whole number from 1"),
         ('notice = "0s"', "gateway.notice: expected a duration"),
+        ('wait_timeout = "1s"', 'gateway.wait_timeout: expected at most "900ms"'),
+        ("wait_replicas = -1", "gateway.wait_replicas: expected a whole number from 0"),
     ],
 )
 def test_a_mistake_is_named(config, mistakes, line, said):

@@ -98,7 +98,9 @@ def test_a_broken_up_file_is_named(env, tmp_path, left):
         read_settings(env)
 
 
-@pytest.mark.parametrize("url", ["http://:CANARY@x", "CANARY", "redis", "redis://[CANARY"])
+@pytest.mark.parametrize(
+    "url", ["http://:CANARY@x", "CANARY", "redis", "redis://[CANARY", "redis+sentinel://:CANARY@one:1"]
+)
 def test_a_wrong_redis_url_is_not_repeated(env, url):
     with pytest.raises(ConfigError, match=r"^HOOKMILL_REDIS_URL: expected a URL that starts with redis://") as caught:
         read_settings(env | {"HOOKMILL_REDIS_URL": url})
