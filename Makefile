@@ -54,6 +54,10 @@ bench: $(STAMP) ## Measure throughput, pickup and memory
 bench-gateway: $(STAMP) ## Measure the gateway beside a bare route and the usual design (ARGS=--quick)
 	@PYTHONPATH=tests $(VENV)/python -m bench.gateway $(ARGS)
 
+.PHONY: bench-runs
+bench-runs: $(STAMP) ## Measure the workers beside Dramatiq and Celery, their memory, the cost of failure (ARGS=--quick)
+	@PYTHONPATH=tests $(VENV)/python -m bench.runs $(ARGS)
+
 .PHONY: faults
 faults: $(STAMP) ## Break every part under load and check that nothing is lost (ARGS=--long)
 	@.ci/setup tests

@@ -10,6 +10,8 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,7 +25,7 @@ from gateway.ledger.errors import LedgerDown
 from gateway.ledger.lanes import Lanes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 BLOCK = timedelta(seconds=1)
 PAUSE = 0.2  # seconds between tries while Redis is away
@@ -37,11 +39,29 @@ class Queue:
     lanes: dict[str, int]
     threads: int
 
-    def orders(self) -> Iterator[tuple[str, ...]]:
-        """Give, for ever, the order in which to look at the lanes: each lane comes first as often as it weighs."""
+    def orders(self) -> list[tuple[str, ...]]:
+        """Give the orders in which to look at the lanes, turn by turn: each comes first as often as it weighs."""
         names = list(self.lanes)
         firsts = [name for name in names for _ in range(self.lanes[name])]
-        return itertools.cycle([(first, *(name for name in names if name != first)) for first in firsts])
+        return [(first, *(name for name in names if name != first)) for first in firsts]
+
+
+class Turns:
+    """Whose turn it is: goes round the orders of a queue, as far as wake-ups are taken."""
+
+    def __init__(self, orders: list[tuple[str, ...]]) -> None:
+        """Begin with the first."""
+        self._orders, self._turn = orders, 0
+
+    def next(self, most: int) -> tuple[tuple[str, ...], int]:
+        """Give the present order, and for how many turns, at most so many, it stays."""
+        order = self._orders[self._turn]
+        alike = itertools.takewhile(order.__eq__, itertools.islice(itertools.cycle(self._orders), self._turn, None))
+        return order, sum(1 for _ in itertools.islice(alike, most))
+
+    def took(self, number: int) -> None:
+        """Go on by so many turns."""
+        self._turn = (self._turn + number) % len(self._orders)
 
 
 class LaneBroker(Broker):
@@ -88,21 +108,19 @@ class LaneConsumer(Consumer):
         self.name = queue_name
         self.queue = broker.layout[queue_name]
         self.lanes = Lanes(broker.url, block=BLOCK)
-        self.orders = self.queue.orders()
+        self.turns = Turns(self.queue.orders())
         self.room = threading.Semaphore(self.queue.threads)
+        self.popped: deque[tuple[str, str]] = deque()
 
     def __next__(self) -> MessageProxy | None:
         """Give the next wake-up; None when none came within a second."""
         if self.broker.draining.is_set():
+            self._put_back()
             time.sleep(PAUSE)
             return None
-        if not self.room.acquire(timeout=BLOCK.total_seconds()):
+        if not self.popped and not self._pop():
             return None
-        popped = self._pop()
-        if popped is None:
-            self.room.release()
-            return None
-        lane, work_id = popped
+        lane, work_id = self.popped.popleft()
         options = {"lane": lane}
         return MessageProxy(
             Message(queue_name=self.name, actor_name=self.queue.actor, args=(work_id,), kwargs={}, options=options)
@@ -122,15 +140,35 @@ class LaneConsumer(Consumer):
             self.room.release()
 
     def close(self) -> None:
-        """Close the connection."""
+        """Put back what was popped and not given, and close the connection."""
+        self._put_back()
         self.lanes.close()
 
-    def _pop(self) -> tuple[str, str] | None:
+    def _pop(self) -> bool:
+        """Take as many wake-ups as there are free threads; False if there is no free thread, or none came in time."""
+        if not self.room.acquire(timeout=BLOCK.total_seconds()):
+            return False
+        free = 1
+        while self.room.acquire(blocking=False):
+            free += 1
         try:
-            return self.lanes.pop(next(self.orders))
+            order, turns = self.turns.next(free)
+            self.popped.extend(self.lanes.pop(order, turns))
+            self.turns.took(len(self.popped) or 1)
         except LedgerDown:  # nothing is lost: the sweeper wakes again what was popped on the way
             self.broker.draining.wait(PAUSE)
-            return None
+        finally:
+            if unused := free - len(self.popped):
+                self.room.release(unused)
+        return bool(self.popped)
+
+    def _put_back(self) -> None:
+        """Put back what was popped and not given."""
+        with suppress(LedgerDown):  # the sweeper wakes it again
+            while self.popped:
+                lane, work_id = self.popped.pop()
+                self.room.release()
+                self.lanes.push(lane, [work_id])
 
 
 class Drain(Middleware):

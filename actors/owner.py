@@ -43,11 +43,15 @@ class Owner:
         self.ledger = ledger
         self._keeper, self._name = keeper, name
         self._loop = asyncio.get_running_loop()
-        self._draining = asyncio.Event()
+        self._drained: asyncio.Future[None] = self._loop.create_future()
 
     def drain_soon(self) -> None:
         """Give back, from any thread, what is still being worked; it waits in the ledger for another worker."""
-        self._loop.call_soon_threadsafe(self._draining.set)
+        self._loop.call_soon_threadsafe(self._drain)
+
+    def _drain(self) -> None:
+        if not self._drained.done():
+            self._drained.set_result(None)
 
     async def own(
         self, work_id: str, do: Callable[[Work, Holding], Awaitable[Outcome]], *, late: Callable[[Work], Outcome]
@@ -77,22 +81,19 @@ class Owner:
     async def _until_over(self, doing: Awaitable[Outcome], holding: Holding) -> Outcome | None:
         """Wait for the work, or for what ends it first: a lost lease, a drain, its deadline (None)."""
         working = asyncio.ensure_future(doing)
-        draining = asyncio.ensure_future(self._draining.wait())
-        endings: set[asyncio.Future[Any]] = {working, holding.lost, draining}
+        endings: set[asyncio.Future[Any]] = {working, holding.lost, self._drained}
         time_left = holding.work.time_left.total_seconds()
         try:
             await asyncio.wait(endings, timeout=time_left, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             await cancel(working)
             raise
-        finally:
-            draining.cancel()
         if working.done():
             return working.result()
         await cancel(working)
         if holding.lost.done():
             return Lost()
-        if self._draining.is_set():
+        if self._drained.done():
             return Later(delay=timedelta(0), reason="the worker was stopped")
         return None
 

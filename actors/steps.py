@@ -8,7 +8,7 @@ import hashlib
 import inspect
 import typing
 from collections import Counter
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from actors.errors import Failure
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from concurrent.futures import Executor
+    from contextlib import AbstractAsyncContextManager
 
 MOST_BYTES = 256 * 1024
 
@@ -32,9 +33,13 @@ async def call(work: Callable[..., Any], arguments: tuple[Any, ...], threads: Ex
     return await asyncio.get_running_loop().run_in_executor(threads, within.run, work, *arguments)
 
 
+def at_most(seconds: float | None, step: str) -> AbstractAsyncContextManager[None]:
+    """End what is inside after so many seconds, with a Failure that may be retried; None sets no end."""
+    return nullcontext() if seconds is None else _at_most(seconds, step)
+
+
 @asynccontextmanager
-async def at_most(seconds: float | None, step: str) -> AsyncIterator[None]:
-    """End what is inside after so many seconds, with a Failure that may be retried."""
+async def _at_most(seconds: float, step: str) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(seconds) as deadline:
             yield

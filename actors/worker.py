@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any
 import dramatiq
 from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.middleware import Middleware
-from dramatiq.middleware.asyncio import AsyncIO
 
 from actors.alerts import alert_rules, watch_for
 from actors.broker import LaneBroker, Queue
 from actors.deliver import Deliverer
 from actors.keeper import Keeper
 from actors.llm import Asker, provider
+from actors.loop import QuickLoop, wait_for
 from actors.owner import Owner
 from actors.processes import Processes
 from actors.registry import Registry
@@ -116,7 +116,7 @@ def make_broker(settings: Settings, config: Config, models: Models, shares: Shar
         "deliveries": Queue(actor="deliver", lanes=_weights(shares, {"deliveries": 1}), threads=shares.deliveries),
     }
     worked = {name: queue for name, queue in queues.items() if queue.lanes}
-    broker = LaneBroker(settings.redis_url, queues=worked, middleware=[AsyncIO(), work])
+    broker = LaneBroker(settings.redis_url, queues=worked, middleware=[QuickLoop(), work])
     for name in worked:
         dramatiq.actor(broker=broker, queue_name=name)({"runs": work.run_event, "deliveries": work.deliver}[name])
     return broker
@@ -134,19 +134,20 @@ class Workshop(Middleware):
         self._settings, self._config, self._models, self._shares = settings, config, models, shares
         self._listeners = (log_records,)
         self._stopping = False
+        self._loop: asyncio.AbstractEventLoop
         self._ledger: Ledger
         self._sinks: Mapping[str, OpenSink]
         self._processes: Processes
         self._runner: Runner
         self._deliverer: Deliverer
 
-    async def run_event(self, run_id: str) -> None:
+    def run_event(self, run_id: str) -> None:
         """Work a run (the actor of the queue `runs`)."""
-        await self._runner.run(run_id)
+        wait_for(self._runner.run(run_id), self._loop)
 
-    async def deliver(self, delivery_id: str) -> None:
+    def deliver(self, delivery_id: str) -> None:
         """Work a delivery (the actor of the queue `deliveries`)."""
-        await self._deliverer.deliver(delivery_id)
+        wait_for(self._deliverer.deliver(delivery_id), self._loop)
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: Any) -> None:
         """Open everything inside the event loop; a worker that cannot is ended."""
@@ -182,6 +183,7 @@ class Workshop(Middleware):
         _in_loop(self._close())
 
     async def _open(self) -> None:
+        self._loop = asyncio.get_running_loop()
         await provider.warm(self._models)
         threads = ThreadPoolExecutor(max_workers=max(1, self._shares.runs), thread_name_prefix="step")
         self._processes = Processes(self._shares.processes)

@@ -89,12 +89,7 @@ def connect(url: str, *, seconds: float) -> Redis:
 
     Client retries are off: a repeated command could take effect twice.
     """
-    given = {
-        "socket_timeout": seconds,
-        "socket_connect_timeout": seconds,
-        "retry": Retry(NoBackoff(), 0),
-        "protocol": 2,
-    }
+    given = _options(seconds, to_connect=seconds, retry=Retry(NoBackoff(), 0))
     watched = read_watched(url)
     redis = connect_watched(watched, given) if watched else Redis.from_pool(ConnectionPool.from_url(url, **given))
     pool = redis.connection_pool
@@ -104,14 +99,13 @@ def connect(url: str, *, seconds: float) -> Redis:
 
 def connect_blocking(url: str, *, seconds: float, to_connect: float) -> BlockingRedis:
     """Make the same for a thread."""
-    given = {
-        "socket_timeout": seconds,
-        "socket_connect_timeout": to_connect,
-        "retry": BlockingRetry(NoBackoff(), 0),
-        "protocol": 2,
-    }
+    given = _options(seconds, to_connect=to_connect, retry=BlockingRetry(NoBackoff(), 0))
     watched = read_watched(url)
     return connect_watched_blocking(watched, given) if watched else BlockingRedis.from_url(url, **given)
+
+
+def _options(seconds: float, *, to_connect: float, retry: Retry | BlockingRetry) -> dict[str, Any]:
+    return {"socket_timeout": seconds, "socket_connect_timeout": to_connect, "retry": retry, "protocol": 2}
 
 
 def _checked(redis: Redis) -> Redis:

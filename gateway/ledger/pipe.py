@@ -44,10 +44,10 @@ class Pipe:
         return answers
 
     async def close(self) -> None:
-        """Close the connection; nobody may wait for an answer any more."""
+        """Close the connection; who still waits for an answer is told so."""
         if self._reading is not None:
             self._reading.cancel()
-        await self._drop()
+        await self._fail(RedisConnectionError("closed"))
 
     async def _read(self) -> None:
         try:

@@ -58,24 +58,27 @@ class Scripts:
 
     async def __call__(self, name: str, *arguments: Any) -> Any:
         """Run a script; raises LedgerDown, LedgerFull or LedgerError."""
-        return await self._run(self.redis.execute_command, name, arguments)
+        return await self._run(self._plainly, name, arguments)
 
     def send(self, name: str, *arguments: Any) -> Awaitable[Any]:
         """Send a script's call now, before anyone waits; what is given must be awaited, and raises the same.
 
         Where replicas are waited for, it raises LedgerDown unless so many have what the script wrote, too.
         """
-        return self._run(self._send, name, arguments)
+        return self._run(self._kept, name, arguments)
 
     async def close(self) -> None:
         """Close what `send` uses."""
         await self._pipe.close()
 
-    def _send(self, *words: Any) -> Awaitable[Any]:
-        return self._kept(self._pipe.send(hiredis.pack_command(words), *self._behind))
+    def _plainly(self, *words: Any) -> Awaitable[Any]:
+        return self._answered(self._pipe.send(hiredis.pack_command(words)))
 
-    async def _kept(self, sent: Awaitable[list[Any]]) -> Any:
-        """Give the answer; that of WAIT, which comes behind it, is how many replicas have all that came before."""
+    def _kept(self, *words: Any) -> Awaitable[Any]:
+        return self._answered(self._pipe.send(hiredis.pack_command(words), *self._behind))
+
+    async def _answered(self, sent: Awaitable[list[Any]]) -> Any:
+        """Give the answer; that of WAIT, if it comes behind it, is how many replicas have all that came before."""
         answers = await sent
         for one in answers:
             if isinstance(one, Exception):

@@ -14,28 +14,21 @@ import os
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.gateway.cpu import Split, run_splits
 from bench.gateway.flat import Flat, run_flat
 from bench.gateway.open_loop import OpenLoop
 from bench.gateway.report import GATEWAY, Report, aims, as_json
-from bench.gateway.rounds import Sample, Say, medians, run_rounds
+from bench.gateway.rounds import Sample, medians, run_rounds
 from bench.gateway.subjects import ROOT, bare, hookmill, usual
 from bench.gateway.tables import tables, write_between
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from bench.telling import CORES, Say, telling, warn_if_busy
 
 SUBJECTS = {"bare": bare, "gateway": hookmill, "usual": usual}
 PARTS = ("compare", "flat", "open-loop", "profile")
-CORES = 2
-QUIET = 0.5  # load average
 KNEE_WIDTH, KNEE_SHARE = 64, 0.5
 
 
@@ -59,22 +52,11 @@ def main() -> int:
     options = read_options()
     plan = QUICK if options.quick else Plan(rounds=options.rounds, seconds=options.seconds, events=options.events)
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])  # all that is started here inherits it
-    if os.getloadavg()[0] > QUIET:
-        print(f"this machine is busy (load {os.getloadavg()[0]:.1f}); the figures will tell little", file=sys.stderr)
+    warn_if_busy()
     with tempfile.TemporaryDirectory() as folder, telling() as say:
         report = measure(Path(folder), options, plan, say=say)
     show(report, options)
     return 1 if report.failures else 0
-
-
-@contextmanager
-def telling() -> Iterator[Say]:
-    """Show on stderr what is being done: in one line of a terminal, else in a line each."""
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True, refresh_per_second=2) as shown:
-        line = shown.add_task("", total=None)
-        yield (lambda what: shown.update(line, description=what)) if console.is_terminal else console.print
 
 
 def read_options() -> argparse.Namespace:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from bench.gateway.rounds import Say
+    from bench.telling import Say
 
 CONNECTIONS = 64
 LAYERS = {  # the innermost file of a sample that is named here says whose it is

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from gateway.ledger import Admission, Event, Ledger, Retention, Rules, new_event_id, open_ledger
+from gateway.ledger import Admission, Event, Ledger, Retention, Rules, new_event_id, new_traceparent, open_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,33 +76,33 @@ async def _admit(ledger: Ledger, sizes: Iterator[int], kind: Kind) -> None:
 
 def _admission(kind: Kind) -> Admission:
     """Make what the gateway makes of a signed event; one with a flaw is never worked, so no worker is needed."""
-    now = datetime.now(UTC)
-    name = f"msg_{secrets.token_hex(9)}"
-    event = Event(
-        id=new_event_id(now),
+    rules = Rules(
         source="blog",
         pipeline="comment-sentiment",
+        nonce_ttl=kind.nonce_ttl,
+        dedupe_ttl=LONG,
+        max_backlog=NO_BOUND,
+        max_total=NO_BOUND,
+    )
+    return new_admission(rules, kind.body, flaw="json_invalid" if kind.over else "")
+
+
+def new_admission(rules: Rules, body: bytes, *, flaw: str = "") -> Admission:
+    """Make an event of that source, as the gateway makes one that is signed by Standard Webhooks."""
+    now = datetime.now(UTC)
+    name, event_id = f"msg_{secrets.token_hex(9)}", new_event_id(now)
+    event = Event(
+        id=event_id,
+        source=rules.source,
+        pipeline=rules.pipeline,
         received_at=now,
-        body=kind.body,
+        body=body,
         content_type="application/json",
         headers={"user-agent": "bench/1", "webhook-id": name, "webhook-timestamp": str(int(now.timestamp()))},
-        traceparent=f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01",
+        traceparent=new_traceparent(event_id),
         source_event_id=name,
     )
-    return Admission(
-        event=event,
-        rules=Rules(
-            source=event.source,
-            pipeline=event.pipeline,
-            nonce_ttl=kind.nonce_ttl,
-            dedupe_ttl=LONG,
-            max_backlog=NO_BOUND,
-            max_total=NO_BOUND,
-        ),
-        nonce=secrets.token_hex(32),
-        dedupe_id=name,
-        flaw="json_invalid" if kind.over else "",
-    )
+    return Admission(event=event, rules=rules, nonce=secrets.token_hex(32), dedupe_id=name, flaw=flaw)
 
 
 async def _tidy(url: str) -> None:

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 import redis
 from bench.gateway.fill import ID_ONLY, STORED, fill
-from bench.gateway.rounds import Sample, Say, run_rounds
+from bench.gateway.rounds import Sample, run_rounds
 from bench.gateway.subjects import Subject, hookmill
 from stack import until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from bench.telling import Say
 
 CONNECTIONS = 64
 EMPTY, REMEMBERED, STORED_ALL = "empty", "remembered", "stored"

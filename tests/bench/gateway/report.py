@@ -59,24 +59,26 @@ def aims(report: Report) -> Iterator[Aim]:
     for width in report.widths if GATEWAY in report.subjects else ():
         if BARE in report.subjects:
             rate, cpu = (ratio(report.samples, GATEWAY, BARE, width, of=of) for of in ("per_second", "cpu_us"))
-            yield _least(f"accepted per second, to the bare route, {width} connections", rate, 0.5)
-            yield _most(f"CPU per event, to the bare route, {width} connections", cpu, 2)
+            yield least(f"accepted per second, to the bare route, {width} connections", rate, 0.5)
+            yield most(f"CPU per event, to the bare route, {width} connections", cpu, 2)
         if USUAL in report.subjects:
             rate = ratio(report.samples, GATEWAY, USUAL, width)
-            yield _least(f"accepted per second, to the usual design, {width} connections", rate, 6)
+            yield least(f"accepted per second, to the usual design, {width} connections", rate, 6)
     for store in (REMEMBERED, STORED_ALL) if report.flat else ():
         rate = ratio(report.flat.samples, store, EMPTY, FLAT_WIDTH)
-        yield _least(f"accepted per second with {report.flat.events:,} events {store}, to an empty store", rate, 0.9)
+        yield least(f"accepted per second with {report.flat.events:,} events {store}, to an empty store", rate, 0.9)
     if report.open_loop:
-        yield _most("p99 of the open loop, ms", report.open_loop.p99_ms, 25)
-        yield _most("errors of the open loop", sum(report.open_loop.errors.values()), 0)
+        yield most("p99 of the open loop, ms", report.open_loop.p99_ms, 25)
+        yield most("errors of the open loop", sum(report.open_loop.errors.values()), 0)
 
 
-def _least(what: str, measured: float, bound: float) -> Aim:
+def least(what: str, measured: float, bound: float) -> Aim:
+    """Promise at least that much."""
     return Aim(what=f"{what}: at least {bound:g}", measured=measured, reached=measured >= bound)
 
 
-def _most(what: str, measured: float, bound: float) -> Aim:
+def most(what: str, measured: float, bound: float) -> Aim:
+    """Promise at most that much."""
     return Aim(what=f"{what}: at most {bound:g}", measured=measured, reached=measured <= bound)
 
 

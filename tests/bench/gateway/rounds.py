@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
@@ -11,12 +10,13 @@ from typing import TYPE_CHECKING
 from bench.gateway.wrk import press
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bench.gateway.subjects import Subject
+    from bench.telling import Say
 
 WARM_UP = 2  # seconds, thrown away
 SETTLE = 0.3  # seconds in which what was in flight when wrk left is over
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

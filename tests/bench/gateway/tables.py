@@ -34,13 +34,13 @@ ROWS = {
 }
 
 
-def write_between(file: Path, text: str) -> None:
+def write_between(file: Path, text: str, *, begin: str = BEGIN, end: str = END) -> None:
     """Put the text between the two markers of a document."""
-    before, _, rest = file.read_text().partition(BEGIN)
-    _, found, after = rest.partition(END)
+    before, _, rest = file.read_text().partition(begin)
+    _, found, after = rest.partition(end)
     if not found:
-        raise SystemExit(f"{file} has no {BEGIN} and {END}")
-    file.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+        raise SystemExit(f"{file} has no {begin} and {end}")
+    file.write_text(f"{before}{begin}\n{text}\n{end}{after}")
 
 
 def tables(report: Report) -> str:
@@ -49,7 +49,8 @@ def tables(report: Report) -> str:
     parts += [flat(report.flat)] if report.flat else []
     parts += [open_loop(report.open_loop)] if report.open_loop else []
     parts += [splits(report.splits)] if report.splits else []
-    return "\n\n".join([*parts, setting()])
+    programs = f"uvicorn {version('uvicorn')}", f"Starlette {version('starlette')}"
+    return "\n\n".join([*parts, setting(*programs)])
 
 
 def compared(report: Report, width: int) -> str:
@@ -100,11 +101,11 @@ def splits(splits: Sequence[Split]) -> str:
     return markdown(rows)
 
 
-def setting() -> str:
-    """Say when and with what it was measured."""
+def setting(*programs: str) -> str:
+    """Say when and with what it was measured; `programs` are names with versions."""
     parts = [f"{datetime.now(UTC):%Y-%m-%d}", cpu_model(), f"{len(os.sched_getaffinity(0))} cores"]
-    parts += [f"CPython {platform.python_version()}", f"uvicorn {version('uvicorn')}"]
-    parts += [f"Starlette {version('starlette')}", f"Redis {'.'.join(map(str, find_server().version))}"]
+    parts += [f"CPython {platform.python_version()}", *programs]
+    parts += [f"Redis {'.'.join(map(str, find_server().version))}"]
     return f"Measured {', '.join(parts)}."
 
 

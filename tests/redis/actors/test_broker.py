@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 
 import dramatiq
 import pytest
@@ -30,8 +31,8 @@ def redis(redis_url):
 def make_broker(redis_url):
     brokers = []
 
-    def make(work=print):
-        broker = LaneBroker(redis_url, queues=LAYOUT, middleware=[])
+    def make(work=print, layout=LAYOUT):
+        broker = LaneBroker(redis_url, queues=layout, middleware=[])
         dramatiq.actor(broker=broker, queue_name="runs", actor_name="run_event")(work)
         dramatiq.actor(broker=broker, queue_name="deliveries", actor_name="deliver")(work)
         brokers.append(broker)
@@ -55,6 +56,16 @@ def test_each_lane_comes_first_as_often_as_it_weighs(make_broker, redis):
         taken[name] += 1
         consumer.ack(messages[0])
     assert taken == {"high": 6, "normal": 3, "low": 1}
+    consumer.close()
+
+
+def test_lanes_keep_their_weights_where_many_threads_are_free(make_broker, redis):
+    for lane in ("high", "normal", "low"):
+        redis.rpush(key("lane", lane), *[lane] * 20)
+    runs = replace(LAYOUT["runs"], threads=20)
+    consumer = make_broker(layout=LAYOUT | {"runs": runs}).consume("runs")
+    names, _ = take(consumer, 20)
+    assert Counter(names) == {"high": 12, "normal": 6, "low": 2}
     consumer.close()
 
 
@@ -95,6 +106,25 @@ def test_what_no_thread_began_is_put_back_when_the_worker_stops(make_broker, red
     consumer.requeue(reversed(messages))
     assert redis.lrange(key("lane", "high"), 0, -1) == ["a", "b"]
     consumer.close()
+
+
+def test_what_was_popped_and_not_given_is_put_back_when_the_worker_stops(make_broker, redis):
+    redis.rpush(key("lane", "high"), "a", "b", "c")
+    broker = make_broker()
+    consumer = broker.consume("runs")
+    assert take(consumer, 1)[0] == ["a"]
+    broker.draining.set()
+    assert take(consumer, 1)[0] == [None]
+    assert redis.lrange(key("lane", "high"), 0, -1) == ["b", "c"]
+    consumer.close()
+
+
+def test_a_consumer_that_is_closed_puts_back_what_it_did_not_give(make_broker, redis):
+    redis.rpush(key("lane", "high"), "a", "b", "c")
+    consumer = make_broker().consume("runs")
+    assert take(consumer, 1)[0] == ["a"]
+    consumer.close()
+    assert redis.lrange(key("lane", "high"), 0, -1) == ["b", "c"]
 
 
 def test_a_stopping_worker_takes_nothing_more(make_broker, redis):
