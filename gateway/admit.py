@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("hookmill.gateway")
 MOST_EVENTS = 64  # a call; beyond it one script would hold Redis too long
 MOST_BYTES = 1024 * 1024
-ENOUGH = 16  # events are worth a call beside those in flight
 MOST_FLIGHTS = 4
 MOST_WAITING = 4096
 MOST_WAITING_BYTES = 64 * 1024 * 1024
@@ -34,8 +33,8 @@ SHARES = {"low": 0.8, "normal": 0.9, "high": 1.0}
 class Admitter:
     """Coalesces concurrent admissions: while calls are in flight, the next ones gather. No timer adds latency.
 
-    Where `ENOUGH` have gathered another call goes out beside those in flight, at once: the ledger works on it while the
-    rest of the burst is still being verified.
+    Where as many have gathered as a call can carry, it goes out beside those in flight, at once: the ledger works on it
+    while the rest of the burst is still being verified.
     """
 
     def __init__(
@@ -76,7 +75,7 @@ class Admitter:
         verdict: asyncio.Future[Verdict] = loop.create_future()
         self._waiting.append((admission, verdict))
         self._waiting_bytes += size
-        if len(self._waiting) >= ENOUGH:
+        if len(self._waiting) >= MOST_EVENTS:
             self._depart()
         elif len(self._waiting) == 1 and not self._flights:
             loop.call_soon(self._depart)  # with all that this turn of the loop still brings

@@ -63,7 +63,7 @@ def test_what_arrives_during_a_call_gathers_into_the_next():
 
 
 def test_a_burst_departs_in_parts_and_a_call_carries_at_most_64_events():
-    assert [len(call) for call in gather(130)[0]] == [1, 16, 16, 16, 64, 18]
+    assert [len(call) for call in gather(130)[0]] == [1, 64, 64, 2]
 
 
 def test_a_call_carries_at_most_a_mebibyte_of_bodies_and_at_least_one():
