@@ -57,6 +57,11 @@ class H11Wire(Wire, H11Protocol):
         except h11.LocalProtocolError:
             self.transport.close()
 
+    def shutdown(self) -> None:
+        """Let it end with the server; one that h11 gave up is ending already, and a word to it would raise."""
+        if self.conn.our_state is not h11.ERROR:
+            super().shutdown()
+
     def on_response_complete(self) -> None:
         """Go on with the connection, once the request that was answered has ended."""
         if self.cycle.response_complete and self.cycle.more_body:

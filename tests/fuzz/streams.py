@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fuzz.choices import Choices
 
-FORGER, OWNER = "other", "ours"
+FORGER, OWNER = "forger", "ours"  # no source of `served` knows the keys of either
 CASES = Path(__file__).parents[1] / "cases" / "bad_inputs.json"
 URL = "https://hooks.example/in"
 BODY = b'{"type":"demo.created","data":{"n":1}}'

@@ -66,6 +66,18 @@ def test_of_any_stream_only_what_was_signed_is_stored(front, raw):
     send(front.judge, raw, genuine=True)
 
 
+def test_a_failure_is_told_however_much_the_gateway_was_sent(front):
+    front.fit.add(b"x" * 50_000)  # were it shown with all it holds, Hypothesis' warning of that would hide the failure
+
+    @budget(1)
+    @given(inputs)
+    def fails(front, raw):
+        raise LookupError(front, raw)
+
+    with pytest.raises(LookupError):
+        fails(front)
+
+
 @pytest.mark.parametrize(
     ("target", "judge"), [("verifier", verifier.judge), ("handshake", handshakes.judge), ("json", json_text.judge)]
 )

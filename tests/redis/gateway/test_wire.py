@@ -117,6 +117,22 @@ def test_a_request_that_was_answered_before_its_end_has_to_end_soon(gateway, mon
         assert time.monotonic() - began < 3
 
 
+def test_a_connection_that_broke_after_its_answer_leaves_the_server_its_end_in_good_order(gateway):
+    slow = request_bytes("/hooks/demo", signed_headers() | SIZED)
+    with connect(gateway) as broken, connect(gateway) as client:
+        broken.sendall(request_bytes("/nowhere", CHUNKED))
+        assert read_answer(broken).status == 404
+        broken.sendall(b"ZZ\r\n")
+        client.sendall(slow)
+        assert gateway.get("/live").status_code == 200  # so it has read both
+        gateway.server.should_exit = True
+        time.sleep(0.3)
+        client.sendall(BODY)
+        assert read_answer(client).status == 202
+        gateway.stop()
+        assert not gateway.thread.is_alive()
+
+
 @pytest.mark.parametrize(
     ("first", "status"),
     [

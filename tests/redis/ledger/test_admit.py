@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections import defaultdict
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 
 import pytest
 
@@ -87,33 +84,6 @@ async def test_an_id_and_a_mac_are_forgotten_when_their_time_is_over(ledger, adm
     await asyncio.sleep(0.06)
     (later,) = await ledger.admit([admission(**lifetimes, **names)])
     assert (soon.outcome, later.outcome) == ("duplicate", "accepted")
-
-
-async def test_a_bucket_lives_as_long_as_its_longest_memory_and_is_rid_of_what_expired(ledger, admission):
-    ids, soon = same_bucket(16), timedelta(seconds=1)
-    await ledger.admit([admission(dedupe_id=one, dedupe_ttl=soon) for one in ids[:8]])
-    (bucket,) = await ledger.redis.keys(KEYS["dedupe"] + "*")
-    await ledger.admit([admission(dedupe_id=one, dedupe_ttl=timedelta(days=1)) for one in ids[8:12]])
-    await ledger.admit([admission(dedupe_id=ids[12], dedupe_ttl=soon)])
-    await asyncio.sleep(1.05)
-    assert await ledger.redis.hlen(bucket) == 13
-    assert 86_000 < await ledger.redis.ttl(bucket) <= 86_400
-    await ledger.admit([admission(dedupe_id=one, dedupe_ttl=timedelta(days=1)) for one in ids[13:]])
-    assert await ledger.redis.hlen(bucket) == 4 + 3
-    verdicts = await ledger.admit([admission(dedupe_id=one) for one in (ids[8], ids[15], ids[0])])
-    assert [one.outcome for one in verdicts] == ["duplicate", "duplicate", "accepted"]
-
-
-def same_bucket(count):
-    """Find ids of source `blog` that share a bucket: the first two bytes of their marks are equal."""
-    buckets = defaultdict(list)
-    numbers = itertools.count()
-    found = []
-    while len(found) < count:
-        number = next(numbers)
-        found = buckets[sha256(f"blog\0{number}".encode()).digest()[:2]]
-        found.append(str(number))
-    return found
 
 
 async def test_an_equal_id_of_another_source_is_another_event(ledger, admission):

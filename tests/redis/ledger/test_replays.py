@@ -34,8 +34,45 @@ async def test_a_replay_from_scratch_ends_the_deliveries_it_replaces(ledger, beg
     assert late.outcome == "done", "the result it was to deliver is gone: it would have delivered null"
     view = await ledger.show(sent.id)
     assert (view.state, view.reason) == ("discarded", "replaced by a replay from scratch")
-    assert await ledger.redis.ttl(key("work", sent.id)) > 0, "else it would be kept for ever"
+    assert 0 < await ledger.redis.ttl(key("work", sent.id)) <= DAY, "else it would be kept for ever"
     assert await ledger.redis.ttl(key("event", work.id)) == -1
+
+
+async def test_a_replay_from_scratch_leaves_what_arrived_as_it_is(ledger, begun):
+    work = await finished(ledger, begun, "n8n", "file")
+    arrived = (await ledger.begin(delivery(work).id, fence="d")).work
+    await ledger.finish(arrived, "delivered", reason="200")
+    assert await ledger.replay(work.id, scratch=True) == "queued"
+    assert [(await ledger.show(delivery(work, sink).id)).state for sink in ("n8n", "file")] == [
+        "delivered",
+        "discarded",
+    ]
+    assert (await ledger.stats()).counts["discarded"] == 1
+
+
+async def test_a_replay_from_scratch_leaves_nothing_of_the_result_before_it(ledger, begun):
+    work = await begun()
+    await ledger.checkpoint(work, "draft", output=b"1", took=TOOK)
+    await ledger.finish(work, "done", result=b"7", deliveries=[delivery(work), delivery(work, "file")])
+    lost = (await ledger.begin(delivery(work).id, fence="d")).work
+    await ledger.bury(lost, reason="410", error_class="permanent")
+    assert await ledger.replay(work.id, scratch=True) == "queued"
+    left = {name.decode() for name in await ledger.redis.hkeys(key("work", work.id))}
+    assert left.isdisjoint({"bytes", "result", "deliveries", "pending"})
+    assert await ledger.redis.ttl(key("work", delivery(work, "file").id)) > 29 * DAY, (
+        "as long as the dead one beside it"
+    )
+
+
+async def test_a_dead_run_that_is_replayed_from_scratch_is_no_letter_and_has_room_for_all_its_bytes_again(
+    ledger, begun
+):
+    work = await begun()
+    await ledger.checkpoint(work, "draft", output=b"1", took=TOOK)
+    await ledger.bury(work, reason="401", error_class="permanent")
+    assert await ledger.replay(work.id, scratch=True) == "queued"
+    assert not await ledger.redis.hexists(key("work", work.id), "bytes")
+    assert await ledger.redis.zcard(key("dead")) == 0
 
 
 async def test_a_delivery_whose_result_was_replaced_cannot_be_replayed(ledger, begun):

@@ -41,6 +41,7 @@ async def test_a_duplicate_names_the_first_and_where_it_is(ledger, admission):
     await ledger.redis.delete(key("work", first.event_id))
     (gone,) = await ledger.admit([admission(dedupe_id="1", body=b"1")])
     assert gone == Verdict(outcome="duplicate", event_id=first.event_id, state="finished")
+    assert not await ledger.redis.exists(key("work", first.event_id)), "it would be kept for ever"
     assert await counted(ledger) == {"accepted": 1, "duplicate": 2}
 
 
@@ -141,11 +142,26 @@ async def test_deliveries_that_wait_are_no_backlog_of_events(ledger, begun, admi
 
 
 async def test_what_one_batch_adds_to_the_backlog_counts_for_the_rest_of_it(ledger, admission):
+    verdicts = await ledger.admit([admission(source="own", concurrency=1, max_backlog=2) for _ in range(4)])
+    assert [one.outcome for one in verdicts] == ["accepted", "accepted", "accepted", "full"]
+
+
+async def test_what_one_batch_adds_to_the_common_backlog_counts_for_the_rest_of_it(ledger, admission):
     rules = {"concurrency": 1, "lane": "high", "max_total": 2}
     verdicts = await ledger.admit([admission(**rules) for _ in range(4)])
     assert [one.outcome for one in verdicts] == ["accepted", "accepted", "accepted", "full"]
     (other,) = await ledger.admit([admission(source="other", **rules)])
     assert other.outcome == "full", "the backlog is that of all sources"
+
+
+@pytest.mark.parametrize(("cap", "most", "accepted"), [(1, 5, 2), (3, 4, 3)])
+async def test_what_waited_before_a_batch_counts_once_for_it_and_not_where_a_higher_cap_lets_it_go(
+    ledger, admission, cap, most, accepted
+):
+    await ledger.admit([admission(lane="high", concurrency=1) for _ in range(4)])  # three of them wait
+    rules = {"lane": "high", "concurrency": cap, "max_total": most}
+    outcomes = [one.outcome for one in await ledger.admit([admission(**rules) for _ in range(accepted + 2)])]
+    assert outcomes == ["accepted"] * accepted + ["full"] * 2
 
 
 async def test_a_source_takes_the_cap_and_the_lane_of_its_newest_event(ledger, admission):
