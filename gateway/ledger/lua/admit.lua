@@ -62,12 +62,12 @@ local function remember(kind, mark, body, id, ttl)
   if redis.call('HLEN', key) % TIDY == 0 then tidy(key) end
 end
 
--- GCRA: returns the new theoretical arrival time, or nil and how long to wait; and how many more may come now.
+-- GCRA: returns the new theoretical arrival time and how many more may come now, or nil and how long to wait.
 local function conform(rules)
   local arrival = math.max(tonumber(redis.call('GET', K.rate .. rules.source) or 0), now_us) + rules.interval
   local early = arrival - now_us - rules.burst * rules.interval
-  if early > 0 then return nil, early, 0 end
-  return arrival, 0, math.floor(-early / rules.interval)
+  if early > 0 then return nil, early end
+  return arrival, math.floor(-early / rules.interval)
 end
 
 local memory, total, counts = used(), waiting(), {}
@@ -144,10 +144,10 @@ local function admit(rules, event)
   if full(rules) then return { 'full', '', '', 1000000, 0 } end
   local remaining = 0
   if rules.interval > 0 then
-    local arrival, wait, more = conform(rules)
-    if not arrival then return { 'limited', '', '', wait, 0 } end
+    local arrival, number = conform(rules)
+    if not arrival then return { 'limited', '', '', number, 0 } end
     redis.call('SET', K.rate .. rules.source, string.format('%.0f', arrival), 'PX', math.ceil((arrival - now_us) / 1000) + 1)
-    remaining = more
+    remaining = number
   end
   return store(rules, event, remaining)
 end

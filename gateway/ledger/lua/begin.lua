@@ -45,5 +45,4 @@ local function begin()
   }
 end
 
-local _, answer = guarded(id, now, begin)
-return answer or { 'dead' }
+return guarded(id, now, begin) or { 'dead' }

@@ -120,11 +120,11 @@ local function settle(run, keep_ms, dead_ms)
   for _, kind in ipairs({ 'event', 'checkpoints', 'steps' }) do redis.call('PEXPIRE', K[kind] .. run, ttl) end
 end
 
--- Do something with one work. If its record is broken it is set aside, so that neighbours do not suffer: out of the
--- schedule, and a dead letter as far as its record can still say so. Gives whether all was well, and the answer.
+-- Do something with one work, and give what that gives. If its record is broken it is set aside, so that neighbours do
+-- not suffer: out of the schedule, and a dead letter as far as its record can still say so; then this gives nothing.
 local function guarded(id, now, act)
   local ok, answer = pcall(act)
-  if ok then return true, answer end
+  if ok then return answer end
   local why = type(answer) == 'table' and answer.err or tostring(answer)
   if not (string.find(why, 'WRONGTYPE') or string.find(why, 'not an integer') or string.find(why, 'attempt to')) then
     error(answer) -- no memory, no disk: not the record's fault
@@ -139,7 +139,6 @@ local function guarded(id, now, act)
     redis.call('ZADD', K.dead, now, id)
     count('dead')
   end
-  return false
 end
 
 -- The end of any work, in whatever state: out of the schedule, its place given on, its run settled.

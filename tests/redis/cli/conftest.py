@@ -15,7 +15,7 @@ COMMAND = [sys.executable, "-m", "gateway.cli.main"]
 def environment(tmp_path, redis_url):
     """The user's environment, without any HOOKMILL_* but these."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HOOKMILL_")}
-    return kept | {"HOOKMILL_REDIS_URL": redis_url, "HOOKMILL_DATA": str(tmp_path / "data")}
+    return kept | {"HOOKMILL_REDIS_URL": redis_url, "HOOKMILL_DATA": str(tmp_path / "data"), "COLUMNS": "120"}
 
 
 @pytest.fixture
