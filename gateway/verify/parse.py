@@ -89,10 +89,10 @@ def header_name(spelled: str) -> bytes:
 
 
 def _header_items(scheme: Scheme, found: Mapping[bytes, bytes]) -> list[bytes]:
-    values = [value for name in scheme.carriers if (value := found.get(name, b"")) and not value.isspace()]
+    values = [value for name in scheme.carriers if (value := found.get(name)) and not value.isspace()]
     if not values:
         raise SignatureMissing
-    if not b"".join(values).isascii():
+    if not all(map(bytes.isascii, values)):
         raise SignatureInvalid
     return values if not scheme.separator else _split(values[0], scheme.separator)
 

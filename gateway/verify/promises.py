@@ -56,5 +56,5 @@ def _exposed(scheme: Scheme) -> Iterator[str]:
 
 
 def _unsigned_id(scheme: Scheme) -> str:
-    kind, _, name = (scheme.dedupe or "").partition(":")
+    kind, name = scheme.dedupe_place
     return name if kind == "header" and name.lower() != scheme.id_header.lower() else ""

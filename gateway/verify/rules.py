@@ -61,8 +61,7 @@ def check_signed(scheme: Scheme, *, known: Sequence[str]) -> None:
     for pieces in scheme.alternatives:
         literals, fields = pieces[::2], pieces[1::2]
         if stray := next((text for text in literals if "{" in text or "}" in text), None):
-            names = " and ".join(", ".join(f"{{{name}}}" for name in known).rsplit(", ", 1))
-            raise ValueError(f"signed: only {names} are known, got {stray!r}")
+            raise ValueError(f"signed: only {{{'}, {'.join(known)}}} are known, got {stray!r}")
         if len(set(fields)) < len(fields):
             raise ValueError("signed: expected {body} exactly once, and every other field at most once")
     if not scheme.covers_body and not scheme.unsigned_body:
@@ -103,7 +102,7 @@ def check_dedupe(dedupe: object, *, field: str = "dedupe") -> None:
     """Check that an id's place reads "header:X-Id" or "json:/pointer"."""
     if dedupe is None:
         return
-    kind, _, place = dedupe.partition(":") if isinstance(dedupe, str) else ("", "", "")
+    kind, _, place = str(dedupe).partition(":")
     if kind == "header":
         _check_header(field, place)
     elif kind != "json" or not POINTER.fullmatch(place):

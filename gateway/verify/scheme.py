@@ -117,19 +117,20 @@ class Scheme:
         """Refuse what contradicts itself, so that no such scheme can exist."""
         rules.check_choices(self, digest=Digest, encoding=Encoding, key=KeyForm, proof=Proof, timestamp_unit=Unit)
         rules.check_names(self)
+        rules.check_dedupe(self.dedupe)
         alternatives = tuple(tuple(FIELD.split(text)) for text in (self.signed, *self.signed_else))
         object.__setattr__(self, "alternatives", alternatives)
         object.__setattr__(self, "layouts", tuple(_layout(pieces) for pieces in alternatives))
         object.__setattr__(self, "fields", frozenset(name for pieces in alternatives for name in pieces[1::2]))
         object.__setattr__(self, "derived", self.fields & DERIVED.keys())
         object.__setattr__(self, "carriers", tuple(_name(one) for one in (self.header, self.spare_header) if one))
-        object.__setattr__(self, "dedupe_place", _place(self.dedupe))
+        kind, _, place = (self.dedupe or "").partition(":")
+        object.__setattr__(self, "dedupe_place", (kind, place))
         object.__setattr__(self, "deciding", self._deciding())
         object.__setattr__(self, "fence", self._fence())
         rules.check_signed(self, known=FIELDS)
         rules.check_clock(self)
         rules.check_proof(self)
-        rules.check_dedupe(self.dedupe)
 
     @property
     def pieces(self) -> Sequence[str]:
@@ -159,16 +160,16 @@ class Scheme:
     def _deciding(self) -> frozenset[bytes]:
         """Give the headers, in lower case, that decide about the signature or the id."""
         kind, place = self.dedupe_place
-        dedupe = place if kind == "header" else ""
-        names = (self.timestamp_header, self.id_header, dedupe)
+        names = [self.timestamp_header, self.id_header, *([place] if kind == "header" else [])]
         return frozenset(self.carriers).union(_name(one) for one in names if one)
 
     def _fence(self) -> str:
         """Give the characters that end an id: what follows it, and what stands between it and a field before it."""
         fence = ""
         for pieces in self.alternatives:
-            places = [at for at, piece in enumerate(pieces) if at % 2 and piece == "id"]
-            fence += "".join(pieces[at + 1][:1] + (pieces[at - 1][-1:] if at > 1 else "") for at in places)
+            for at in range(1, len(pieces), 2):
+                if pieces[at] == "id":
+                    fence += pieces[at + 1][:1] + (pieces[at - 1][-1:] if at > 1 else "")
         return fence
 
 
@@ -178,11 +179,6 @@ def _name(header: str) -> bytes:
 
 def _layout(pieces: Sequence[str]) -> tuple[str | bytes, ...]:
     return tuple(piece if at % 2 else piece.encode() for at, piece in enumerate(pieces) if piece)
-
-
-def _place(dedupe: str | None) -> tuple[str, str]:
-    kind, _, place = dedupe.partition(":") if isinstance(dedupe, str) else ("", "", "")
-    return kind, place.lower() if kind == "header" else place
 
 
 def template(  # the keys of [sources.x.scheme], one to one

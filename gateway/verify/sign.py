@@ -82,7 +82,7 @@ def _signature(scheme: Scheme, key: Key, signed: bytes) -> str:
 
 
 def _id_headers(scheme: Scheme, event_id: str) -> Headers:
-    kind, _, place = (scheme.dedupe or "").partition(":")
+    kind, place = scheme.dedupe_place
     names = dict.fromkeys([*filter(None, [scheme.id_header]), *([place] if kind == "header" else [])])
     try:
         if scheme.id_header:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hmac
 import re
 from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime, timedelta
@@ -7,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from fakes.sender import PLAIN
 
+from gateway.errors import EventIdInvalid, SignatureInvalid
 from gateway.verify import SCHEMES, Handshake, Scheme, read_keys, sign, template, verify
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -28,6 +30,7 @@ BAD_TEMPLATES = {
         "signed: only {id}, {timestamp}, {body}, {components}, {method}, {url}",
     ),
     "signed-brace": ({"signed": "{body}}"}, "signed: only {id}, {timestamp}, {body}, {components}, {method}, {url}"),
+    "signed-opening-brace": ({"signed": "{{body}"}, "signed: only {id}, {timestamp}, {body}, {components}, {method}"),
     "signed-no-body": ({"signed": "{timestamp}"}, "signed: expected {body} exactly once"),
     "signed-two-bodies": ({"signed": "{body}{body}"}, "signed: expected {body} exactly once"),
     "signed-number": ({"signed": 1}, "signed: expected ASCII text, got 1"),
@@ -123,6 +126,12 @@ def test_source_cannot_replace_the_id_by_nonsense(dedupe):
         replace(SCHEMES["github"], dedupe=dedupe)
 
 
+def test_an_id_may_stand_under_a_key_with_a_colon():
+    scheme = template(header="s", event_id="json:/a:b")
+    headers = [(b"s", hmac.digest(b"key", b'{"a:b": "1"}', "sha256").hex().encode())]
+    assert verify(scheme, [b"key"], headers, b'{"a:b": "1"}', now=NOW).dedupe_id == "1"
+
+
 @pytest.mark.parametrize("place", ["json:/a", "query:a", "header:A"])
 def test_handshake_is_asked_in_one_of_three_places(place):
     assert Handshake(challenge=place).places == [place]
@@ -143,6 +152,8 @@ def test_id_header_without_id_in_the_signed_string_is_refused():
         ({"header": "s", "pointer": "/s"}, "header: the signature comes from a header or from the body"),
         ({"pointer": "s"}, "pointer: expected a JSON pointer such as /id"),
         ({"header": "s", "spare_header": "S"}, "header: the signature, the time and the id need a header each"),
+        ({"header": "s", "proof": "rsa"}, "proof: expected one of hmac, hash, token, ed25519, ecdsa, got 'rsa'"),
+        ({"header": "s", "timestamp_header": "X T"}, "timestamp_header: expected the name of a header, got 'X T'"),
         ({"header": "s", "proof": "ed25519"}, "key: proof ed25519 takes hex, got 'raw'"),
         ({"header": "s", "proof": "ecdsa", "key": "hex"}, "key: proof ecdsa takes spki, got 'hex'"),
         ({"header": "s", "key": "spki"}, "key: proof hmac takes raw, hex, base64, whsec, pem, got 'spki'"),
@@ -158,6 +169,60 @@ def test_id_header_without_id_in_the_signed_string_is_refused():
 def test_contradictory_row_is_refused_in_one_line_that_names_the_field(keys, line):
     with pytest.raises(ValueError, match="^" + re.escape(line)):
         Scheme(name="x", docs="", **keys)
+
+
+def test_a_template_has_no_page_and_no_prefix_unless_it_says_so():
+    scheme = template(header="s")
+    assert (scheme.name, scheme.docs, scheme.prefix) == ("template", "", "")
+
+
+@pytest.mark.parametrize(
+    ("signed", "ends"),
+    [
+        ("{id}.{body}", "."),
+        ("{id}:{timestamp}.{body}", ":"),
+        ("{timestamp}-{id}.{body}", "-."),
+        ("id{id}={body}", "="),
+        ("{timestamp}id{id}={body}", "=d"),
+    ],
+)
+def test_only_what_stands_beside_an_id_and_a_field_may_not_occur_in_it(signed, ends):
+    clock = {"timestamp_header": "t"} if "{timestamp}" in signed else {}
+    scheme = template(header="s", signed=signed, event_id="header:i", **clock)
+    for character in "idabcXYZ019_:@/+=~-.,":
+        event_id = f"a{character}b"
+        if character in ends or character in ".,":
+            with pytest.raises(ValueError, match=r"^event_id: "):
+                sign(scheme, b"key", b"{}", now=NOW, event_id=event_id)
+        else:
+            sent = sign(scheme, b"key", b"{}", now=NOW, event_id=event_id)
+            headers = [(name.encode(), value.encode()) for name, value in sent]
+            assert verify(scheme, [b"key"], headers, b"{}", now=NOW).dedupe_id == event_id
+
+
+def test_what_is_signed_with_one_method_is_not_verified_with_another():
+    scheme = template(header="s", signed="{method} {body}")
+    headers = [
+        (name.encode(), value.encode())
+        for name, value in sign(scheme, b"key", b"{}", now=NOW, event_id="", method="PUT")
+    ]
+    verify(scheme, [b"key"], headers, b"{}", now=NOW, method="PUT")
+    with pytest.raises(SignatureInvalid):
+        verify(scheme, [b"key"], headers, b"{}", now=NOW)
+
+
+def test_what_ends_an_id_in_any_of_the_signed_strings_may_not_occur_in_it():
+    scheme = Scheme(name="x", docs="", header="s", signed="{id}:{body}", signed_else=("{body}/{id}",), id_header="i")
+    for event_id, taken in {"a": True, "a-b": True, "a:b": False, "a/b": False}.items():
+        headers = [
+            (b"i", event_id.encode()),
+            (b"s", hmac.digest(b"key", f"{event_id}:{{}}".encode(), "sha256").hex().encode()),
+        ]
+        if taken:
+            verify(scheme, [b"key"], headers, b"{}", now=NOW)
+        else:
+            with pytest.raises(EventIdInvalid):
+                verify(scheme, [b"key"], headers, b"{}", now=NOW)
 
 
 def test_template_may_sign_the_url_but_no_components():
