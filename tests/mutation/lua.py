@@ -19,7 +19,7 @@ from mutation.trial import ROOT
 
 SCRIPTS = ROOT / "gateway/ledger/lua"
 LEDGER = ROOT / "tests/redis/ledger"
-TWO_SERVERS = "tests/redis/ledger/conftest.py"  # runs each test over two servers; one is enough here
+SERVERS = "tests/redis/ledger/conftest.py"  # runs each test over several servers; one is enough here
 LATER = ("tests/redis/actors", "tests/redis/llm", "tests/redis/cli")
 
 
@@ -50,7 +50,7 @@ def main() -> int:
     parser.add_argument("--first", action="store_true", help="only the tests of tests/redis/ledger")
     asked = parser.parse_args()
     folders = ("tests/redis/ledger",) if asked.first else ("tests/redis/ledger", *LATER)
-    course = Course("lua", arguments=folders, changes={TWO_SERVERS: None}, over=("gateway/ledger", *folders))
+    course = Course("lua", arguments=folders, changes={SERVERS: None}, over=("gateway/ledger", *folders))
     made = cases(asked.scripts)
     left = [case.survivor for case in course.run(made, fresh=asked.fresh)]
     return judge(left, tried={case.survivor.place for case in made})
