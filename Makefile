@@ -44,6 +44,7 @@ check: $(STAMP) ## Lint, formatting, types, import rules, structure
 	$(VENV)/mypy
 	$(VENV)/lint-imports
 	$(VENV)/python -m pytest -q tests/unit/test_structure.py
+	$(VENV)/python -m pytest -qqq --collect-only tests
 
 .PHONY: bench
 bench: $(STAMP) ## Measure throughput, pickup and memory

@@ -40,7 +40,6 @@ def test_a_sink_that_answers_after_its_deadline(world, play):
         (openai_server.broken_json(), "the model answers with broken JSON", "each broken answer is paid, too"),
     ],
 )
-@pytest.mark.thorough
 def test_a_model_that_fails(world, play, answer, fault, remark):
     world.provider.default = answer
     with play.load(rate=5):
