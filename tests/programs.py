@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 from gateway.cli.embedded import ServerBinary, find_server, version_of
 
 ROOT = Path(__file__).parents[1]
+PATIENT = timedelta(seconds=20)  # a busy machine may stand still longer than a ledger waits for Redis on its own
 
 
 def find_program(*names: str, package: str) -> str:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from programs import PATIENT
 
 from gateway.access import digest, sign_link
 from gateway.app import build_app, utc_now
@@ -214,7 +215,7 @@ class Served:
         """Ask the ledger something, over a connection of our own."""
 
         async def ask() -> Any:
-            ledger = await open_ledger(self.redis_url)
+            ledger = await open_ledger(self.redis_url, deadline=PATIENT)
             try:
                 return await question(ledger)
             finally:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 import uvicorn
+from programs import PATIENT
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
@@ -235,7 +236,7 @@ class Stack:
         """Call a verb of the ledger, as in `call(lambda ledger: ledger.replay(event_id))`."""
 
         async def call():
-            ledger = await open_ledger(self.redis_url)
+            ledger = await open_ledger(self.redis_url, deadline=PATIENT)
             try:
                 return await verb(ledger)
             finally:

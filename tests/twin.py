@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from programs import PATIENT
 from redis import Redis
 
 from gateway.ledger import Begun, Ledger, Verdict, Work, open_ledger
@@ -556,7 +557,7 @@ def _read(work: dict[str, str], checkpoints: list[str], ttl: int) -> Seen:
 
 async def open_real(url: str) -> Real:
     """Open the ledger there, with a clock that we tell."""
-    ledger = await open_ledger(url)
+    ledger = await open_ledger(url, deadline=PATIENT)
     scripts = ledger.scripts
     for name, text in scripts.texts.items():
         scripts.texts[name] = text.replace(ASKS, TOLD)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from itertools import count
 
 import pytest
+from programs import PATIENT
 
 from gateway.ledger import Admission, Event, Rules, new_event_id, open_ledger
 from gateway.ledger.keys import key
@@ -20,7 +21,7 @@ def anyio_backend():
 
 @pytest.fixture
 async def ledger(redis_url):
-    opened = await open_ledger(redis_url)
+    opened = await open_ledger(redis_url, deadline=PATIENT)
     yield opened
     await opened.close()
 

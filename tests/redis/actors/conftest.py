@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from programs import PATIENT
 
 from actors.keeper import Keeper
 from actors.llm import Asker
@@ -67,10 +68,10 @@ def make_bench(tmp_path, redis_url):
         (tmp_path / "hookmill.toml").write_text(sources + SINK)
         config = load_config(tmp_path / "hookmill.toml", {"TOKEN": "a-long-enough-token-for-a-test"})
         models = load_models(tmp_path / "models.yaml", {})
-        ledger, told = await open_ledger(url), []
+        ledger, told = await open_ledger(url, deadline=PATIENT), []
 
         async def another() -> Ledger:
-            return await open_ledger(url)
+            return await open_ledger(url, deadline=PATIENT)
 
         beats = (Watch((told.append,)).look, Timetable(config).offer)
         keeper = Keeper(another, worker="bench", listeners=(told.append,), died=lambda: None, beats=beats)

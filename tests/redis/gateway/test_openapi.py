@@ -6,10 +6,11 @@ import json
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.parameters import ParameterLocation
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     negative_data_rejection,
@@ -81,6 +82,12 @@ def try_all(operation, attempt):
             assert mode is GenerationMode.NEGATIVE
 
 
+def with_a_token(case):
+    """Send it as a token's holder; where its headers are what was made wrong, ours would mend it, so not those."""
+    assume(not case.meta.is_negative_at(ParameterLocation.HEADER))
+    case.call_and_validate(headers=AUTH, checks=CHECKS)
+
+
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_answers_to_strangers_are_as_the_document_says(api, path, method):
     try_all(api[path][method], lambda case: case.call_and_validate(checks=CHECKS))
@@ -88,13 +95,13 @@ def test_answers_to_strangers_are_as_the_document_says(api, path, method):
 
 @pytest.mark.parametrize("path", [path for path, _ in OPERATIONS if path.startswith("/events")])
 def test_answers_to_a_holder_of_a_token_are_as_the_document_says(api, path):
-    try_all(api[path]["GET"], lambda case: case.call_and_validate(headers=AUTH, checks=CHECKS))
+    try_all(api[path]["GET"], with_a_token)
 
 
 @pytest.mark.parametrize(("path", "method"), OURS)
 def test_answers_of_the_admin_listener_are_as_its_document_says(admin, path, method):
     try_all(admin[path][method], lambda case: case.call_and_validate(checks=CHECKS))
-    try_all(admin[path][method], lambda case: case.call_and_validate(headers=AUTH, checks=CHECKS))
+    try_all(admin[path][method], with_a_token)
 
 
 def test_answers_to_a_genuine_sender_are_as_the_document_says(api, served):

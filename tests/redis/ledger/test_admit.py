@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from programs import PATIENT
 
 from gateway.ledger import Filter, LedgerFull, Limit, Retention, open_ledger
 from gateway.ledger.keys import KEYS, key
@@ -26,7 +27,7 @@ async def test_an_admitted_event_is_stored_and_its_wake_up_is_in_its_lane(ledger
 
 
 async def test_fifty_concurrent_equal_events_are_one_event(redis_url, admission):
-    gateways = [await open_ledger(redis_url) for _ in range(2)]
+    gateways = [await open_ledger(redis_url, deadline=PATIENT) for _ in range(2)]
     copies = [admission(dedupe_id="same", nonce="same", body=b"{}") for _ in range(50)]
     answers = await asyncio.gather(*(gateways[at % 2].admit([copy]) for at, copy in enumerate(copies)))
     verdicts = [verdict for (verdict,) in answers]

@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from programs import PATIENT
 
 from gateway.ledger import Beat, NewDelivery, new_delivery_id, open_ledger
 from gateway.ledger.keys import key
@@ -32,7 +33,7 @@ async def expire(ledger, work_id):
 
 async def test_only_one_of_many_begins(redis_url, ledger, admission):
     (verdict,) = await ledger.admit([admission()])
-    workers = [await open_ledger(redis_url) for _ in range(4)]
+    workers = [await open_ledger(redis_url, deadline=PATIENT) for _ in range(4)]
     begun = await asyncio.gather(*(workers[at % 4].begin(verdict.event_id, fence=str(at)) for at in range(40)))
     assert sorted(one.outcome for one in begun) == ["busy"] * 39 + ["start"]
     for worker in workers:

@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from programs import PATIENT
 
 from gateway.ledger import CircuitRule, open_ledger
 from gateway.ledger.keys import key
@@ -26,7 +27,7 @@ def release(ledger, token, outcome="ok", took=SECOND):
 
 
 async def test_no_more_than_the_limit_is_granted_at_once_fleet_wide(redis_url):
-    workers = [await open_ledger(redis_url) for _ in range(3)]
+    workers = [await open_ledger(redis_url, deadline=PATIENT) for _ in range(3)]
     grants = await asyncio.gather(*(acquire(workers[at % 3], str(at), limit=7) for at in range(30)))
     assert sorted(grant.state for grant in grants) == ["granted"] * 7 + ["wait"] * 23
     for worker in workers:
