@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ from gateway.errors import (
     Overloaded,
     RateLimited,
 )
+from gateway.frozen import frozen
 from gateway.ledger import Admission, Event, new_event_id, new_traceparent
 from gateway.reply import Reply, header_lines
 from gateway.verify import handshake, request_url, verify, verify_dummy
@@ -59,7 +60,7 @@ KEPT = re.compile(  # what a pipeline may want to know of the delivery; never wh
 PROOF = re.compile(r"signature|hmac|token|secret|auth|cookie|key$|sha\d")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Arrival:
     """A request for a source, and where it arrived; no entrance where no such source is configured."""
 

@@ -6,12 +6,14 @@ import hashlib
 import json
 import re
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic_core import to_json
+
+from gateway.frozen import frozen
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base32: sorts as it counts
 TO_BASE_32 = str.maketrans(ALPHABET, "0123456789abcdefghijklmnopqrstuv")  # Python's digits
@@ -56,7 +58,7 @@ def _number(event_id: str) -> int:
     return int(event_id[4:].translate(TO_BASE_32), 32)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Event:
     """A verified request that was accepted; immutable."""
 
@@ -103,7 +105,7 @@ class Event:
         return cls(**kept | {"received_at": datetime.fromtimestamp(kept["received_at"], UTC), "body": body})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Limit:
     """A source's own budget: `count` events per `period`, of which `burst` may come at once (GCRA)."""
 
@@ -112,7 +114,7 @@ class Limit:
     burst: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rules:
     """What the admit script applies to every event of a source.
 
@@ -133,7 +135,7 @@ class Rules:
     limit: Limit | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Admission:
     """One event at the door; `flaw` is why no run can work it: it is then kept as a dead letter at once."""
 
@@ -144,7 +146,7 @@ class Admission:
     flaw: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Verdict:
     """The admit script's answer for one event; `event_id` is the first event's where this one is a duplicate."""
 
@@ -155,7 +157,7 @@ class Verdict:
     remaining: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Work:
     """A run (`evt_…`) or a delivery (`dlv_…`) that its caller owns now, under `fence`.
 
@@ -177,7 +179,7 @@ class Work:
     result: bytes | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Begun:
     """The begin script's answer; `work` is there only when the outcome is `start`."""
 
@@ -185,7 +187,7 @@ class Begun:
     work: Work | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Beat:
     """What a lease renewal says of its work: which step it is in, and what it waits for."""
 
@@ -195,7 +197,7 @@ class Beat:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class NewDelivery:
     """One delivery to record with the result; its id is stable over retries and replays of one generation."""
 
@@ -205,7 +207,7 @@ class NewDelivery:
     timeout: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sweep:
     """What a sweep did, and how long until the next work is due (None: nothing is scheduled)."""
 
@@ -215,7 +217,7 @@ class Sweep:
     next_due: timedelta | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class By:
     """Who acts, and on what (default: the id acted on), for the audit trail; what shares a `bulk` becomes one entry."""
 
@@ -224,7 +226,7 @@ class By:
     bulk: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Retention:
     """How long finished events and dead letters stay readable."""
 
@@ -232,7 +234,7 @@ class Retention:
     keep_dead: timedelta = timedelta(days=30)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Wait:
     """How many replicas must have an event before it counts as admitted, and how long they may take."""
 

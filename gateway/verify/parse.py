@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import binascii
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from gateway.errors import (
     SignatureMissing,
     TimestampMalformed,
 )
+from gateway.frozen import frozen
 from gateway.verify.derived import DERIVED
 from gateway.verify.pointer import point_text, read_json
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 MOST_ITEMS = 16  # in one signature header; a rotation needs two
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Claim:
     """What a request says of itself, as raw bytes: its signatures, each with its prefix, the signed string's fields."""
 

@@ -9,12 +9,16 @@ from array import array
 from itertools import accumulate
 from typing import Any, NoReturn
 
+import jiter
+
 from gateway.errors import JsonDuplicateKey, JsonInvalid, JsonNumberRange, JsonTooDeep
 
 STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # +1 and, as a signed byte, -1
+ZEROS = bytes.maketrans(b"123456789E", b"000000000e")  # all digits are alike
+MANY_DIGITS, HIGH, PLUS_HIGH = b"0" * 200, b"0e000", b"0e+000"  # a number beyond a double has one of them
 
 
 def check(body: bytes, *, max_depth: int = 64) -> None:
@@ -25,6 +29,27 @@ def check(body: bytes, *, max_depth: int = 64) -> None:
     """
     if _depth(body, enough=max_depth) > max_depth:
         raise JsonTooDeep(f"The JSON is nested deeper than {max_depth} levels.")
+    if _has_large_number(body) or not _is_plain(body):
+        _check_closely(body)
+
+
+def _has_large_number(body: bytes) -> bool:
+    """Tell, quickly, whether there may be a number beyond a double: up to 199 digits and two of exponent fit."""
+    digits = body.translate(ZEROS)
+    return MANY_DIGITS in digits or HIGH in digits or PLUS_HIGH in digits
+
+
+def _is_plain(body: bytes) -> bool:
+    """Tell, quickly, whether it is strict JSON, large numbers apart; nearly all bodies are."""
+    try:
+        jiter.from_json(body, allow_inf_nan=False, catch_duplicate_keys=True)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_closely(body: bytes) -> None:
+    """Raise what is wrong with it, if anything."""
     text = _decoded(body)
     document = _parsed(text)
     if SURROGATE_ESCAPE.search(text):

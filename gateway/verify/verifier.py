@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hmac
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import new as new_hash
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gateway.errors import EventIdInvalid, SignatureInvalid, SignatureMalformed
+from gateway.frozen import frozen
 from gateway.verify.clock import check_expiry, check_time
 from gateway.verify.handshake import Asked, Challenge, answer
 from gateway.verify.keys import Dated, Key, read_keys
@@ -38,7 +38,7 @@ NOBODY_HEADERS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Verified:
     """A request whose signature, time and id passed.
 

@@ -19,7 +19,8 @@ BAD_INPUTS = json.loads((Path(__file__).parents[2] / "cases" / "bad_inputs.json"
     "body",
     [b"{}", b"[]", b"0", b"-0", b'""', b"null", b" \t\r\n{} ", b'{"a": [1, 2.5, -1e300, true, false, null, "\\u00e9"]}',
      '{"é": "😀"}'.encode(), b'"\\ud83d\\ude00"', b'"\\\\ud800"', b'{"a": 1, "A": 2, "b": {"a": 1}}', b"1e-999",
-     b"9" * 308, b"-" + b"9" * 308, b'"' + b"[" * 1000 + b'"', b'"\\"' + b"[" * 1000 + b'"', b'"NaN"'],
+     b"9" * 308, b"-" + b"9" * 308, b"1.7976931348623157e308", b"1E+308", b"1e0000308",
+     b"9" * 199 + b"e99", b"1e-0309", b'"1e999"', b'"' + b"[" * 1000 + b'"', b'"\\"' + b"[" * 1000 + b'"', b'"NaN"'],
 )  # fmt: skip
 def test_strict_json_is_accepted(body):
     check(body)
@@ -41,7 +42,8 @@ def test_what_readers_would_read_differently_is_invalid(body):
 @pytest.mark.parametrize(
     "body",
     [b"NaN", b"Infinity", b"-Infinity", b'{"a": NaN}', b"1e999", b"-1e999", b"[1.0e400]", b"9" * 309, b"9" * 5000,
-     b"-" + b"9" * 400, b"9" * 400 + b".5", b"9" * 200_000],
+     b"-" + b"9" * 400, b"9" * 400 + b".5", b"9" * 200_000, b"1.8e308", b"2E308", b"1e+309", b"-1E+309",
+     b"1e0309", b"9" * 210 + b"e99", b"0.1e00310", b"[1, {}, 1e400]"],
 )  # fmt: skip
 def test_number_beyond_a_double_is_out_of_range(body):
     with pytest.raises(JsonNumberRange):
