@@ -7,10 +7,11 @@ import json
 import multiprocessing
 import sys
 import tempfile
+import time
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mutation.equivalents import Survivor
 from mutation.trial import ROOT, work
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 STATE = ROOT / ".mutants"
 PROCESSES = 2
-SILENCE_SECONDS = 600  # far more than a trial takes: the processes are gone
+SILENCE_SECONDS = 1200  # far more than a trial takes: the processes are gone
+SOUND_SECONDS = 600  # what all tests may take where nothing is changed
+MOST_TIMES = 3  # as long as that may they take over a mutant
 
 
 class Case(NamedTuple):
@@ -60,11 +63,7 @@ class Course:
         if fresh:
             self._known = {}
         todo = [case for case in cases if self._key(case) not in self._known]
-        sound = [todo[0]._replace(text="", name="", near="nothing")] if todo else []
-        for case, killer in self._tried([*sound, *todo]):
-            if case in sound:
-                sys.exit(f"without any change, {killer} fails") if killer else None
-                continue
+        for case, killer in self._tried(todo) if todo else ():
             self._known[self._key(case)] = killer
             self._save()
             _show(case, killer, left=sum(self._key(one) not in self._known for one in todo))
@@ -74,13 +73,17 @@ class Course:
 
     def _tried(self, cases: Sequence[Case]) -> Iterator[tuple[Case, str | None]]:
         with self._workers() as (inbox, outbox):
+            began = time.monotonic()
+            inbox.put((cases[0]._replace(text="", name="", near="nothing"), SOUND_SECONDS))
+            _, killer = _answer(outbox)
+            if killer:
+                sys.exit(f"without any change, {killer} fails")
+            most = MOST_TIMES * (time.monotonic() - began)
+            print(f"{len(cases)} mutants; one whose tests take longer than {most:.0f} s is killed", flush=True)
             for case in cases:
-                inbox.put(case)
+                inbox.put((case, most))
             for _ in cases:
-                case, killer = outbox.get(timeout=SILENCE_SECONDS)
-                if case is None:
-                    sys.exit(f"the tests cannot be run:\n{killer}")
-                yield case, killer
+                yield _answer(outbox)
 
     @contextmanager
     def _workers(self) -> Iterator[tuple]:
@@ -112,6 +115,13 @@ class Course:
         draft = self._file.with_suffix(".new")
         draft.write_text(json.dumps(self._known, indent=0))
         draft.replace(self._file)
+
+
+def _answer(outbox: Any) -> tuple[Case, str | None]:
+    case, killer = outbox.get(timeout=SILENCE_SECONDS)
+    if case is None:
+        sys.exit(f"the tests cannot be run:\n{killer}")
+    return case, killer
 
 
 def _digest(over: Sequence[str]) -> str:

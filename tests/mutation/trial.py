@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("gateway", "actors", "otel", "tests", "hookmill.py", "hookmill.toml", "models.yaml", "pyproject.toml")
-MOST_SECONDS = 100
 GRACE_SECONDS = 30  # to end the servers that the tests started
 TRIES = 3
 
@@ -57,33 +56,33 @@ class Trials:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Try what comes, up to a None."""
-        for case in iter(self.inbox.get, None):
-            self.outbox.put((case, self._killer(session, case)))
+        for case, seconds in iter(self.inbox.get, None):
+            self.outbox.put((case, self._killer(session, case, seconds)))
         return True
 
-    def _killer(self, session: pytest.Session, case: Case) -> str | None:
+    def _killer(self, session: pytest.Session, case: Case, seconds: float) -> str | None:
         """Tell the test that fails, and fails once more alone: on a busy machine one may fail for want of time."""
         target = self.folder / case.path
         sound = target.read_text()
         target.write_text(case.text or sound)
         try:
             for _ in range(TRIES):
-                killer = self._failed(session, case, self._ordered(session.items, case))
+                killer = self._failed(session, case, self._ordered(session.items, case), seconds)
                 alone = [item for item in session.items if item.nodeid == killer]
-                if not alone or self._failed(session, case, alone):
+                if not alone or self._failed(session, case, alone, seconds):
                     self.killers[case.near].update(filter(None, [killer]))
                     return killer
             return None
         finally:
             target.write_text(sound)
 
-    def _failed(self, session: pytest.Session, case: Case, items: list[pytest.Item]) -> str | None:
+    def _failed(self, session: pytest.Session, case: Case, items: list[pytest.Item], seconds: float) -> str | None:
         report = self.folder / "failed"
         report.write_text("")
         child = os.fork()
         if child == 0:
-            _run(session, case, items, report)
-        return None if _wait(child) == 0 else report.read_text() or "out of time"
+            _run(session, case, items, report, seconds)
+        return None if _wait(child, seconds) == 0 else report.read_text() or "out of time"
 
     def _ordered(self, items: list[pytest.Item], case: Case) -> list[pytest.Item]:
         """Put first what killed mutants of the same place, then the files that the case names, in their order."""
@@ -92,12 +91,12 @@ class Trials:
         return sorted(items, key=lambda item: (-killers[item.nodeid], files.get(item.nodeid.partition("::")[0], last)))
 
 
-def _run(session: pytest.Session, case: Case, items: list[pytest.Item], report: Path) -> None:
+def _run(session: pytest.Session, case: Case, items: list[pytest.Item], report: Path, seconds: float) -> None:
     code = 1
     try:
         os.environ["MUTANT_UNDER_TEST"] = case.name
         signal.signal(signal.SIGALRM, lambda *_: pytest.exit("out of time"))
-        signal.alarm(MOST_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
         code = _first_failure(session, items, report)
     finally:
         os._exit(code)
@@ -115,9 +114,9 @@ def _first_failure(session: pytest.Session, items: list[pytest.Item], report: Pa
         session._setupstate.teardown_exact(None)  # ends the servers that fixtures started
 
 
-def _wait(child: int) -> int:
+def _wait(child: int, seconds: float) -> int:
     """Wait for it to end; one that does not is ended, which counts as a failed test."""
-    end = time.monotonic() + MOST_SECONDS + GRACE_SECONDS
+    end = time.monotonic() + seconds + GRACE_SECONDS
     while time.monotonic() < end:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
