@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 from gateway.errors import LedgerUnavailable, Overloaded
-from gateway.ledger import LedgerDown, LedgerError, LedgerFull
+from gateway.ledger import LedgerDown, LedgerError, LedgerFull, ReplicasLate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -116,7 +116,9 @@ class Admitter:
         try:
             verdicts = await answer
         except Exception as error:  # noqa: BLE001 - every caller of the batch is to hear of it
-            if not isinstance(error, (LedgerDown, LedgerFull)):  # those two the listeners hear of
+            if isinstance(error, ReplicasLate):
+                log.warning("%d events answered 503: %s", len(batch), error)
+            elif not isinstance(error, (LedgerDown, LedgerFull)):  # those two the listeners hear of
                 log.error("%d events not admitted: %s", len(batch), type(error).__name__)  # noqa: TRY400 - texts stay out
             for _, waiting in batch:
                 if not waiting.done():

@@ -97,7 +97,7 @@ SCHEMAS: Schema = {
     "Probe": closed(
         {
             "status": {"enum": ["live", "ready", "unready", "leaving"]},
-            "redis": {"enum": ["ok", "unreachable"]},
+            "redis": {"enum": ["ok", "unreachable", "too few replicas"]},
             "clock_skew_s": NUMBER,
             "warning": TEXT,
         },

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import JSONResponse, Response
 
 from gateway.errors import NotFound, ParameterInvalid
-from gateway.ledger import LedgerError
+from gateway.ledger import LedgerError, ReplicasLate
 from gateway.ledger.event import EVENT_ID
 from gateway.ledger.view import Filter
 from gateway.page import prefers_page, render_page
@@ -156,9 +156,9 @@ async def ready(request: Request) -> Response:
     try:
         async with asyncio.timeout(READY_DEADLINE.total_seconds()):
             skew = await gate.ledger.ping()
-    except (LedgerError, TimeoutError):
-        content = {"status": "unready", "redis": "unreachable"}
-        return JSONResponse(content, 503, {**GUARD, "Retry-After": "1"})
+    except (LedgerError, TimeoutError) as error:
+        redis = "too few replicas" if isinstance(error, ReplicasLate) else "unreachable"
+        return JSONResponse({"status": "unready", "redis": redis}, 503, {**GUARD, "Retry-After": "1"})
     return JSONResponse(_readiness(skew), headers=GUARD)
 
 

@@ -276,10 +276,11 @@ def serve(
     }
     settings = read_settings(variables)
     records: list[Record] = []
+    read = load_config(settings.config, variables)
     app = build_app(
-        load_config(settings.config, variables),
+        read,
         settings,
-        ledger_factory=lambda: open_ledger(settings.redis_url),
+        ledger_factory=lambda: open_ledger(settings.redis_url, wait=read.door.wait),
         listeners=(records.append,),
         clock=clock,
     )

@@ -2,7 +2,7 @@
 
 from gateway.ledger.alert import ALERTS, AlertRules
 from gateway.ledger.bulk import Bulk, Tally, carry_out
-from gateway.ledger.errors import LedgerDown, LedgerError, LedgerFull
+from gateway.ledger.errors import LedgerDown, LedgerError, LedgerFull, ReplicasLate
 from gateway.ledger.event import (
     Admission,
     Beat,
@@ -48,6 +48,7 @@ __all__ = [
     "Limit",
     "NewDelivery",
     "Progress",
+    "ReplicasLate",
     "Retention",
     "Rules",
     "Slots",

@@ -17,6 +17,10 @@ class LedgerDown(LedgerError):  # noqa: N818 - reads better where it is caught
     """Redis did not answer in time; whether the script ran is unknown."""
 
 
+class ReplicasLate(LedgerDown):
+    """Fewer replicas than are waited for have what was written, or are there at all."""
+
+
 class LedgerFull(LedgerError):  # noqa: N818 - as above
     """Redis is out of memory; the script did not run."""
 

@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from gateway.ledger.errors import LedgerDown, LedgerError, LedgerFull, refuses_writes
+from gateway.ledger.errors import LedgerDown, LedgerError, LedgerFull, ReplicasLate, refuses_writes
 from gateway.ledger.keys import KEYS, key
 from gateway.ledger.pipe import Pipe
 from gateway.ledger.slots import ms
@@ -49,7 +49,7 @@ class Scripts:
         """Take the client, whether the server knows script flags (Redis >= 7), and which replicas `send` waits for."""
         self.redis = redis
         self._pipe = Pipe(redis.connection_pool)
-        self._replicas = wait.replicas if wait else 0
+        self.replicas = wait.replicas if wait else 0
         behind: tuple[Any, ...] = ("WAIT", wait.replicas, ms(wait.within)) if wait else ()
         self._behind = [hiredis.pack_command(behind)] if wait else []
         self.texts = {name: render(name, shebang=shebang) for name in NAMES}
@@ -83,8 +83,8 @@ class Scripts:
         for one in answers:
             if isinstance(one, Exception):
                 raise one
-        if answers[1:] and answers[1] < self._replicas:
-            raise LedgerDown(f"{answers[1]} of {self._replicas} replicas had it in time")
+        if answers[1:] and answers[1] < self.replicas:
+            raise ReplicasLate(f"{answers[1]} of {self.replicas} replicas had it in time")
         return answers[0]
 
     def _run(self, run: Run, name: str, arguments: tuple[Any, ...]) -> Awaitable[Any]:

@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from gateway.ledger.errors import LedgerDown
+from gateway.ledger.errors import LedgerDown, ReplicasLate
 from gateway.ledger.event import received_ms
 from gateway.ledger.keys import LANES, key
 from gateway.ledger.view import CandidateView, Filter, GroupView, Stats, WorkView, make_steps, make_view
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Sequence
+    from collections.abc import Awaitable, Iterable, Mapping, Sequence
 
     from redis.asyncio import Redis
     from redis.asyncio.client import Pipeline
 
+    from gateway.ledger.scripts import Scripts
+
+MOST_LAG = 5  # seconds since a replica that follows spoke last; each speaks every second
 PAGE = 100
 MOST_PAGES = 100
 PAGE_READS = 10
@@ -31,10 +34,18 @@ class Views:
     """The read side of the ledger; raises LedgerDown like the rest of it."""
 
     redis: Redis
+    scripts: Scripts
 
     async def ping(self) -> timedelta:
-        """Give how far our clock is ahead of Redis' (negative: behind)."""
+        """Give how far our clock is ahead of Redis' (negative: behind).
+
+        Raises ReplicasLate where fewer replicas follow it than admissions wait for.
+        """
         seconds, micros = await answer(self.redis.time())
+        if self.scripts.replicas:
+            there = _following(await answer(self.redis.info("replication")))
+            if there < self.scripts.replicas:
+                raise ReplicasLate(f"{there} of {self.scripts.replicas} replicas follow Redis")
         return datetime.now(UTC) - datetime.fromtimestamp(seconds + micros / 1e6, UTC)
 
     async def show(self, work_id: str) -> WorkView | None:
@@ -225,3 +236,9 @@ async def answer(call: Awaitable[Any] | Any) -> Any:
         return await call
     except (RedisConnectionError, RedisTimeoutError, OSError) as error:
         raise LedgerDown(f"Redis did not answer ({type(error).__name__})") from error
+
+
+def _following(told: Mapping[str, Any]) -> int:
+    """Count the replicas that follow, in what INFO says of replication."""
+    replicas = [one for name, one in told.items() if name.startswith("slave") and isinstance(one, dict)]
+    return sum(one["state"] == "online" and one["lag"] <= MOST_LAG for one in replicas)

@@ -9,7 +9,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from served import BODY, SECRETS, signed_headers
+from served import BODY, CONFIG, SECRETS, signed_headers
 
 from gateway.admit import Admitter
 from gateway.errors import LedgerUnavailable
@@ -55,6 +55,15 @@ def test_a_redis_that_hangs_is_a_503_within_a_second(start, own_redis):
     assert unready.headers["retry-after"] == "1"
     assert gateway.post("demo", BODY, headers).status_code in {200, 202}
     assert gateway.get("/ready").status_code == 200
+
+
+def test_without_the_replicas_that_are_waited_for_it_is_unready_and_says_why(start, own_redis, caplog):
+    gateway = start(own_redis().url, config=f'[gateway]\nwait_replicas = 1\nwait_timeout = "50ms"\n{CONFIG}')
+    refused = gateway.post("demo", BODY, signed_headers())
+    unready = gateway.get("/ready")
+    assert (refused.status_code, refused.json()["code"]) == (503, "ledger_unavailable")
+    assert (unready.status_code, unready.json()["redis"]) == (503, "too few replicas")
+    assert "1 events answered 503: 0 of 1 replicas had it in time" in caplog.messages
 
 
 def test_the_status_of_an_event_is_503_while_redis_is_away(start, own_redis):

@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from replicas import NAME, Replicas
 from stack import until
 
-from gateway.ledger import LedgerDown, open_ledger
+from gateway.ledger import LedgerDown, ReplicasLate, open_ledger
 from gateway.ledger.event import Wait
 from gateway.ledger.lanes import Lanes
 
@@ -54,11 +54,20 @@ async def test_an_event_is_admitted_once_a_replica_has_it(replicas, waiting, adm
         assert replica.keys(f"*:work:{verdict.event_id}")
 
 
+async def test_a_primary_is_ready_while_its_replicas_follow(replicas, waiting):
+    assert abs(await waiting.ping()) < timedelta(seconds=5)
+    replicas.cut()
+    with pytest.raises(ReplicasLate, match="0 of 1 replicas follow"):
+        await waiting.ping()
+    replicas.heal()
+    await waiting.ping()
+
+
 async def test_what_no_replica_has_is_not_admitted_nor_answered_as_a_duplicate(replicas, waiting, admission):
     event = admission()
     replicas.cut()
     for _ in range(2):
-        with pytest.raises(LedgerDown, match="0 of 1 replicas had it in time"):
+        with pytest.raises(ReplicasLate, match="0 of 1 replicas had it in time"):
             await waiting.admit([event])
     replicas.heal()
     (verdict,) = await waiting.admit([event])
