@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import socket
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 CHARS_PER_TOKEN = 4
 """For providers that send no usage: an estimate is wrong by a little, nothing by everything."""
 
+WARM = [{"role": "user", "content": "warm"}]
 SILENT = {"max_retries": 0, "num_retries": 0, "stream": False, "no-log": True, "drop_params": True}
 
 
@@ -51,15 +54,32 @@ def prepare() -> Any:
 async def warm(models: Models) -> None:
     """Answer once from word lists, so that what LiteLLM loads on its first call (1 to 3 s) keeps no event waiting.
 
-    Where a candidate is local, the lexicon's own lists (0.7 s, 67 MB) are loaded as well.
+    Where a candidate is local, the lexicon's own lists (0.7 s, 67 MB) are loaded as well. Where one is not, so are the
+    450 modules of the first call of a provider, for which the event loop would stand still, while an answer that is
+    paid for runs out of time.
     """
     litellm = prepare()
-    candidates = [candidate for alias in models.aliases.values() for candidate in alias.candidates]
-    if any(candidate.model.startswith(f"{local.PROVIDER}/") for candidate in candidates):
+    names = [candidate.model for alias in models.aliases.values() for candidate in alias.candidates]
+    if any(_is_local(name) for name in names):
         lexicon.load()
-    await litellm.acompletion(
-        model=f"{local.PROVIDER}/{local.MODEL}", messages=[{"role": "user", "content": "warm"}], **SILENT
-    )
+    await litellm.acompletion(model=f"{local.PROVIDER}/{local.MODEL}", messages=WARM, **SILENT)
+    if not all(_is_local(name) for name in names):
+        await _call_nobody(litellm)
+
+
+async def _call_nobody(litellm: Any) -> None:
+    """Call a provider at a port of this machine that is taken and not listened at, so that it is refused at once."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with suppress(Exception):
+            await litellm.acompletion(
+                model="openai/warm", messages=WARM, api_base=url, api_key="none", timeout=1, **SILENT
+            )
+
+
+def _is_local(model: str) -> bool:
+    return model.startswith(f"{local.PROVIDER}/")
 
 
 async def call(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from faults.world import World
 from replicas import Replicas
+from stack import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +37,7 @@ def waits(request, world) -> bool:
 def test_the_primary_is_killed_under_load(waits, world, play):
     with play.load(rate=10):
         time.sleep(60 if play.long else 2)
-        world.replicas.primary.kill()
-        play.recovered_since(time.monotonic())
+        kill_primary(world, play)
     row = play.check(f"kill -9 of Redis' primary, failover {named(waits)}", may_lose=not waits)
     assert row.most <= BACK
 
@@ -48,8 +48,7 @@ def test_the_primary_is_killed_while_its_replicas_are_behind(waits, world, play)
         world.replicas.cut()
         time.sleep(BEHIND)
         refused = play.answers[503]
-        world.replicas.primary.kill()
-        play.recovered_since(time.monotonic())
+        kill_primary(world, play)
     events = f"senders were told 503 {refused} times in it" if waits else "senders were told 202 of what is lost"
     remark = f"what was saved in that second is gone: its answers are paid for again, and {events}"
     fault = f"kill -9 of Redis' primary, its replicas {BEHIND:.0f} s behind, failover {named(waits)}"
@@ -57,6 +56,14 @@ def test_the_primary_is_killed_while_its_replicas_are_behind(waits, world, play)
     assert row.most <= BACK
     assert bool(row.lost) != waits, "what no replica has is lost, unless it was not accepted"
     assert bool(refused) == waits
+
+
+def kill_primary(world, play):
+    """Kill it; recovered is who has a result that came after another one was chosen."""
+    killed, old = time.monotonic(), world.replicas.primary
+    old.kill()
+    until(lambda: world.replicas.primary is not old, within=BACK)
+    play.recovered_since(killed)
 
 
 def named(waits):

@@ -56,7 +56,7 @@ def test_a_worker_killed_at_one_moment(world, play, script, fault, extra):
 def test_a_worker_whose_clock_is_wrong_by_five_minutes(world, play):
     [library] = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
     path = os.pathsep.join([str(Path(__file__).parent / "clock"), os.environ.get("PYTHONPATH", "")])
-    clock = {"LD_PRELOAD": str(library), "FAKETIME_DONT_FAKE_MONOTONIC": "1", "PYTHONPATH": path}
+    clock = {"LD_PRELOAD": str(library), "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1", "PYTHONPATH": path}
     honest = world.workers
     skewed = [world.start_worker(wait=False, FAKETIME=offset, **clock) for offset in ("+5m", "-5m")]
     world.ready()

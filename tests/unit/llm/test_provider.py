@@ -181,6 +181,32 @@ async def test_a_local_model_that_does_not_exist_is_a_fault_of_the_configuration
     assert (await trouble(candidate(fake, "x", model="local/gpt"))).kind == "key"
 
 
+FIRST_CALL = """
+import asyncio, sys
+from datetime import timedelta
+from pathlib import Path
+from fakes.models import candidate, models
+from fakes import openai_server
+from actors.llm import provider
+
+async def first_call():
+    with openai_server.serve() as fake:
+        asked = candidate(fake, "gpt")
+        await provider.warm(models(asked))
+        before, paid = set(sys.modules), len(fake.calls)
+        schema = {"type": "object"}
+        await provider.call(asked, [], schema=schema, timeout=timedelta(seconds=20))
+        print(paid, sorted(set(sys.modules) - before))
+
+asyncio.run(first_call())
+"""
+
+
+def test_the_first_call_of_a_worker_that_is_warm_loads_nothing_more():
+    told = subprocess.run([sys.executable, "-c", FIRST_CALL], check=True, capture_output=True, text=True)
+    assert told.stdout == "0 []\n"
+
+
 def test_importing_the_package_does_not_import_litellm():
     code = "import sys, actors.llm, actors.llm.lexicon, actors.llm.local; sys.exit('litellm' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
