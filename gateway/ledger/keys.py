@@ -27,7 +27,7 @@ KEYS = {
     "backlog": f"{TAG}:backlog:",
     # Work of a group that is in its lane or running: set of ids, bounded by the cap.
     "active": f"{TAG}:active:",
-    # When to look at a work again, in ms: woken + 10 s, end of its lease, or the end of its wait. Zset of ids.
+    # When to look at a work again, in ms: woken + a lease, end of its lease, or the end of its wait. Zset of ids.
     "due": f"{TAG}:due",
     # First event with this id, or this MAC: 65,536 buckets of each, hash mark -> when to forget it, body mark, event
     # id. TTL as the longest-lived entry; what has expired is taken out as the bucket grows.
