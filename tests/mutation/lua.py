@@ -24,17 +24,18 @@ CHANGES = {
     "tests/redis/ledger/conftest.py": None,  # runs each test over several servers; one is enough here
     "tests/redis/ledger/test_replicas.py": None,  # is about connections
 }
+SLOW = "test_state_machine.py"
 FIRST = ("tests/redis/ledger",)
 LATER = ("tests/redis/actors", "tests/redis/llm", "tests/redis/cli")
 
 
 def ordered(verb: str) -> list[str]:
-    """List the ledger's test files, those first that use this verb most."""
+    """List the ledger's test files, those first that use this verb most, and last the one that takes the longest."""
 
     def uses(file):
         return len(re.findall(rf"\b{verb}\(", file.read_text()))
 
-    files = sorted(LEDGER.glob("test_*.py"), key=lambda file: (-uses(file), file.name))
+    files = sorted(LEDGER.glob("test_*.py"), key=lambda file: (file.name == SLOW, -uses(file), file.name))
     return [str(file.relative_to(ROOT)) for file in files]
 
 
@@ -42,9 +43,9 @@ def cases(names: list[str]) -> list[Case]:
     """Make the mutants of those scripts, or of all."""
     files = [SCRIPTS / f"{name}.lua" for name in names] or sorted(SCRIPTS.glob("*.lua"))
     return [
-        Case(str(file.relative_to(ROOT)), *mutant, order=tuple(ordered(file.stem)), near=file.stem)
+        Case(str(file.relative_to(ROOT)), text, before, after, order=tuple(ordered(file.stem)), near=function)
         for file in files
-        for mutant in mutants(file.read_text())
+        for text, before, after, function in mutants(file.read_text())
     ]
 
 

@@ -17,6 +17,7 @@ TOKEN = re.compile(
       | (?P<space>\s+)""",
     re.VERBOSE | re.DOTALL,
 )
+FUNCTION = re.compile(r"^local function (\w+)", re.MULTILINE)
 COMPARISONS = {
     "==": ("~=",), "~=": ("==",),
     "<": (">=", "<="), "<=": (">", "<"), ">": ("<=", ">="), ">=": ("<", ">"),
@@ -42,6 +43,7 @@ class Mutant(NamedTuple):
     text: str
     before: str
     after: str
+    function: str  # that it stands in; "" outside any
 
 
 def mutants(text: str) -> list[Mutant]:
@@ -67,7 +69,8 @@ def _mutant(text: str, start: int, end: int, new: str) -> Mutant:
     first, last = text.rfind("\n", 0, start) + 1, text.find("\n", end)
     last = len(text) if last < 0 else last
     before, after = text[first:last], text[first:start] + new + text[end:last]
-    return Mutant(text[:start] + new + text[end:], _bare(before), _bare(after))
+    functions = FUNCTION.findall(text, 0, start)
+    return Mutant(text[:start] + new + text[end:], _bare(before), _bare(after), functions[-1] if functions else "")
 
 
 def _bare(code: str) -> str:

@@ -70,7 +70,8 @@ class Trials:
                 killer = self._failed(session, case, self._ordered(session.items, case), seconds)
                 alone = [item for item in session.items if item.nodeid == killer]
                 if not alone or self._failed(session, case, alone, seconds):
-                    self.killers[case.near].update(filter(None, [killer]))
+                    for place in (case.path, case.path + case.near):
+                        self.killers[place].update(filter(None, [killer]))
                     return killer
             return None
         finally:
@@ -85,10 +86,15 @@ class Trials:
         return None if _wait(child, seconds) == 0 else report.read_text() or "out of time"
 
     def _ordered(self, items: list[pytest.Item], case: Case) -> list[pytest.Item]:
-        """Put first what killed mutants of the same place, then the files that the case names, in their order."""
-        killers, last = self.killers[case.near], len(case.order)
+        """Put first what killed neighbours in the function, then in the file, then the files that the case names."""
+        near, far, last = self.killers[case.path + case.near], self.killers[case.path], len(case.order)
         files = {file: number for number, file in enumerate(case.order)}
-        return sorted(items, key=lambda item: (-killers[item.nodeid], files.get(item.nodeid.partition("::")[0], last)))
+
+        def place(item: pytest.Item) -> tuple[int, int, int]:
+            file, name = item.nodeid.partition("::")[0], item.nodeid
+            return -near[name], -far[name], files.get(file, last)
+
+        return sorted(items, key=place)
 
 
 def _run(session: pytest.Session, case: Case, items: list[pytest.Item], report: Path, seconds: float) -> None:
