@@ -156,6 +156,13 @@ async def test_a_refused_action_is_no_entry_and_a_scratch_is_named(ledger, bury,
     assert [(one.what, one.on) for one in await ledger.audit()] == [("scratch", letter)]
 
 
+async def test_a_pause_of_what_is_paused_is_no_entry(ledger):
+    first, second = By(who="token:first"), By(who="token:second")
+    assert [await ledger.pause("source", "blog", by=by) for by in (first, second)] == [True, False]
+    assert [await ledger.resume("source", "blog", by=by) for by in (first, second)] == [True, False]
+    assert [(one.what, one.who) for one in await ledger.audit()] == [("resume", first.who), ("pause", first.who)]
+
+
 async def test_the_trail_is_capped(ledger, bury):
     letter = await bury()
     old = b'{"who":"a","what":"replay","on":"x","bulk":"","count":1,"first":1,"last":1}'

@@ -156,6 +156,21 @@ async def test_a_failed_probe_opens_it_again(ledger):
     assert (await acquire(ledger, "g")).probe, "the failed one is not waited for"
 
 
+async def test_a_probe_that_fails_is_told_once(ledger):
+    for token in "abc":
+        await release(ledger, token, "failed")
+    await asyncio.sleep(0.09)
+    await acquire(ledger, "e")
+    assert [await release(ledger, "e", "failed") for _ in range(2)] == [True, False]
+
+
+async def test_failures_further_apart_than_the_window_are_not_counted_together(ledger):
+    rule = CircuitRule(failures=2, window=timedelta(milliseconds=50), open_for=timedelta(hours=1))
+    for token in "ab":
+        assert not await ledger.slots.release("gpt", token=token, outcome="failed", took=SECOND, circuit=rule)
+        await asyncio.sleep(0.06)
+
+
 async def test_the_failure_of_a_call_that_was_no_probe_is_one_of_many(ledger):
     for token in "ab":
         await acquire(ledger, token)
