@@ -36,7 +36,7 @@ $(VALKEY): tests/valkey.lock $(STAMP)
 test: $(STAMP) $(VALKEY) ## Run the tests
 	@.ci/setup tests
 	$(TESTS) tests/unit tests/redis tests/system tests/fuzz
-	$(TESTS) tests/faults
+	$(TESTS) tests/faults -m "not slow"
 
 .PHONY: check
 check: $(STAMP) ## Lint, formatting, types, import rules, structure

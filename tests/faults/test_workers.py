@@ -53,6 +53,7 @@ def test_a_worker_killed_at_one_moment(world, play, script, fault, extra):
     assert row.most <= LEASE.total_seconds() + SLACK
 
 
+@pytest.mark.slow
 def test_a_worker_whose_clock_is_wrong_by_five_minutes(world, play):
     [library] = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
     path = os.pathsep.join([str(Path(__file__).parent / "clock"), os.environ.get("PYTHONPATH", "")])
@@ -81,6 +82,7 @@ def test_poison_by_exception_ends_as_a_dead_letter_and_hurts_no_neighbour(play):
     assert (row.dead, row.extra_calls) == (1, 0)
 
 
+@pytest.mark.slow
 def test_poison_that_kills_its_process_ends_as_a_dead_letter(world, play):
     ended = threading.Event()
     deaths = [0]
@@ -128,14 +130,18 @@ def test_undecodable_wake_ups_hurt_no_neighbour(world, play):
     assert (row.dead, row.extra_calls) == (0, 0)
 
 
+@pytest.mark.slow
 def test_everything_is_restarted_one_after_the_other_under_load(world, play):
     with play.load(rate=10):
         for _ in play.times(short=1, long=10):
             for port in world.ports:
                 world.stop(world.gateways[port])
                 world.start_gateway(port)
-            for worker in world.workers:
-                world.start_worker()
+            old = world.workers
+            for _ in old:
+                world.start_worker(wait=False)
+            world.ready()
+            for worker in old:
                 world.stop(worker)
     row = play.check("rolling SIGTERM of every gateway and worker, under load")
     assert (row.extra_calls, row.dead) == (0, 0)
