@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from fakes import openai_server as say
 from fakes.models import candidate
+from programs import ROOT
 
 from actors.llm import provider
 from actors.llm.classify import classify, flaw
@@ -203,7 +205,8 @@ asyncio.run(first_call())
 
 
 def test_the_first_call_of_a_worker_that_is_warm_loads_nothing_more():
-    told = subprocess.run([sys.executable, "-c", FIRST_CALL], check=True, capture_output=True, text=True)
+    env = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
+    told = subprocess.run([sys.executable, "-c", FIRST_CALL], env=env, check=True, capture_output=True, text=True)
     assert told.stdout == "0 []\n"
 
 
