@@ -112,6 +112,14 @@ async def test_a_budget_is_the_source_s_own_and_comes_back_in_full(ledger, admis
     assert (other.outcome, other.remaining) == ("accepted", 1)
 
 
+async def test_a_budget_may_be_thousands_a_second(ledger, admission):
+    limit = Limit(count=10_000, period=timedelta(seconds=1), burst=5)
+    for _ in range(3):
+        (verdict,) = await ledger.admit([admission(limit=limit)])
+        assert (verdict.outcome, verdict.remaining) == ("accepted", 4)
+        await asyncio.sleep(0.01)
+
+
 async def test_a_full_ledger_costs_no_budget(ledger, admission):
     limit = Limit(count=1, period=MINUTE, burst=1)
     (full,) = await ledger.admit([admission(limit=limit, max_backlog=0)])
