@@ -13,6 +13,6 @@ def frozen(cls: type[T]) -> type[T]:
     """Make a frozen, slotted, keyword-only dataclass that mypy holds to be frozen.
 
     A `dataclass(frozen=True)` sets each field by a call of `object.__setattr__`, which makes it three times as dear: of
-    a webhook's way through the gateway that was a twelfth.
+    a webhook's way through the gateway that was seven percent.
     """
     return dataclass(slots=True, kw_only=True, unsafe_hash=True)(cls)
