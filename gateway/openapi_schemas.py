@@ -99,9 +99,10 @@ SCHEMAS: Schema = {
             "status": {"enum": ["live", "ready", "unready", "leaving"]},
             "redis": {"enum": ["ok", "unreachable", "too few replicas"]},
             "clock_skew_s": NUMBER,
+            "models": {"type": "object", "additionalProperties": TEXT},
             "warning": TEXT,
         },
-        optional=("redis", "clock_skew_s", "warning"),
+        optional=("redis", "clock_skew_s", "models", "warning"),
     ),
     "Problem": {
         "type": "object",

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from actors.errors import Failure
 from actors.llm import output, prompt, provider
-from actors.llm.classify import HOPE, Trouble, classify, flaw
+from actors.llm.classify import HOPE, Trouble
 from actors.llm.gate import Gate
 from actors.llm.records import Answer, Reply
+from actors.llm.taken import Taken, take, worst
 from otel.records import ModelCall
 
 if TYPE_CHECKING:
@@ -27,6 +26,11 @@ if TYPE_CHECKING:
 REPAIRS = 2
 """How often a candidate is shown what is wrong with its answer."""
 
+SOON = timedelta(seconds=1)
+LIMITED = "its provider has had enough"
+WHY = {"open": "its circuit is open", "rest": LIMITED}
+
+KEY_OUT = Trouble(kind="key", name="its key is left alone")
 CANCELLED = Trouble(kind="cancelled", name="cancelled")
 TOO_LATE = Trouble(kind="transient", name="deadline")
 
@@ -40,23 +44,14 @@ class Troubled(Exception):  # noqa: N818 - how a candidate ends, not a fault of 
         self.trouble = trouble
 
 
-class CircuitOpen(Exception):  # noqa: N818 - as above
-    """A candidate is left alone until `after` is over."""
+class LeftAlone(Exception):  # noqa: N818 - as above
+    """Nobody calls a candidate until `after` is over: its circuit is open, or its provider has had enough."""
 
-    def __init__(self, after: timedelta) -> None:
-        """Take the time until a probe is let through."""
-        super().__init__("circuit open")
+    def __init__(self, after: timedelta, why: str) -> None:
+        """Take the time until it is asked again, and why it is not."""
+        super().__init__(why)
         self.after = after
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    """How one call ended: a value, or trouble; with `complaint` where the model can be told what to correct."""
-
-    value: Any = None
-    trouble: Trouble | None = None
-    complaint: str = ""
-    reply: Reply | None = None
+        self.why = why
 
 
 class Asker:
@@ -86,33 +81,15 @@ class Asker:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise Failure(f"model {name}: no such alias in {self._models.path.name}{hint}", klass="permanent")
 
+    async def call(self, candidate: Candidate, messages: Sequence[Message], *, into: Any, within: timedelta) -> Taken:
+        """Call a candidate once and say what came of it; only cancellation raises."""
+        return await take(self._call, candidate, messages, into=into, within=within)
+
     def gate(self, candidate: Candidate) -> Gate:
         """Give the way to that candidate, one for all asks of this process."""
         if candidate.name not in self._gates:
-            self._gates[candidate.name] = Gate(candidate, self._slots)
+            self._gates[candidate.name] = Gate(candidate.way, self._slots)
         return self._gates[candidate.name]
-
-    async def judge(
-        self,
-        candidate: Candidate,
-        messages: Sequence[Message],
-        *,
-        into: Any,
-        within: timedelta,
-    ) -> Taken:
-        """Call a candidate once and say what came of it; only cancellation raises."""
-        try:
-            async with asyncio.timeout(within.total_seconds()):  # LiteLLM's own does not see a dripping answer
-                reply = await self._call(candidate, messages, schema=output.schema_of(into), timeout=within)
-        except Exception as error:  # noqa: BLE001 - every client has its own classes; classify() sorts them
-            return Taken(trouble=classify(error, now=datetime.now(UTC)))
-        if trouble := flaw(reply):
-            return Taken(trouble=trouble, reply=reply)
-        try:
-            return Taken(value=output.read(reply.text or "", into=into), reply=reply)
-        except output.Misfit as misfit:
-            trouble = Trouble(kind="bad_output", name=f"does not fit the schema: {misfit}")
-            return Taken(trouble=trouble, complaint=misfit.complaint, reply=reply)
 
 
 class Asking:
@@ -138,31 +115,49 @@ class Asking:
         self._troubles: dict[str, Trouble] = {}
 
     async def answer(self) -> Answer:
-        """Go through the candidates until one answers; those with an open circuit are kept for when all else failed."""
-        candidates = list(self._alias.candidates)
-        while candidates:
-            shut: dict[str, timedelta] = {}
-            for place, candidate in enumerate(candidates):
-                try:
-                    return await self._attempts(candidate, share=len(candidates) - place)
-                except CircuitOpen as circuit:
-                    shut[candidate.name] = circuit.after
-                except Troubled as troubled:
-                    self._note(candidate, troubled.trouble)
-            candidates = [candidate for candidate in candidates if candidate.name in shut]
-            if not candidates or self._worth_repeating():
-                break
-            await self._wait(min(shut.values()), f"model {self._alias.name}: circuits open")
+        """Go along the line of candidates until one answers; who is left alone is waited for when all else failed."""
+        line, alone = list(self._alias.candidates), dict[str, LeftAlone]()
+        while line:
+            candidate = line.pop(0)
+            try:
+                return await self._attempts(candidate, share=len(line) + 1)
+            except LeftAlone as left:
+                alone[candidate.name] = left
+            except Troubled as troubled:
+                line = self._rest(line, after=candidate, trouble=troubled.trouble)
+                if troubled.trouble.kind == "rate_limited":  # it comes back, and waiting for that is no failure
+                    alone[candidate.name] = LeftAlone(SOON, f"{candidate.name}: {LIMITED}")
+            if alone and not line and not self._worth_repeating():
+                first = min(alone.values(), key=lambda left: left.after)
+                await self._wait(first.after, f"model {self._alias.name}: {first.why}")
+                line, alone = [one for one in self._alias.everyone if one.name in alone], {}
         raise self._failure()
 
-    def _note(self, candidate: Candidate, trouble: Trouble) -> None:
-        self._troubles[candidate.name] = trouble
-        if not trouble.rule.falls_back:
-            raise self._failure()
+    def _rest(self, line: list[Candidate], *, after: Candidate, trouble: Trouble) -> list[Candidate]:
+        """Give the line as it goes on after that trouble; raises Failure where nobody else is to be asked."""
+        self._troubles[after.name] = trouble
+        elsewhere = [one for one in line if one.pool_name != after.pool_name]
+        match trouble.rule.then:
+            case "next_key":
+                return line
+            case "next":
+                return elsewhere
+            case "larger":
+                return self._fresh(self._alias.larger_context) if self._alias.larger_context else elsewhere
+            case "willing":
+                willing = self._fresh(self._alias.on_refusal)
+            case "nobody":
+                willing = []
+        if not willing:
+            raise self._failure(final=trouble)
+        return willing
+
+    def _fresh(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        return [candidate for candidate in candidates if candidate.name not in self._troubles]
 
     def _worth_repeating(self) -> bool:
-        """Whether a candidate that failed may answer soon: better than waiting for the circuits of the others."""
-        return any(trouble.rule.klass in {"transient", "rate_limited"} for trouble in self._troubles.values())
+        """Whether a candidate that failed may answer soon: better than waiting for those that are left alone."""
+        return any(trouble.rule.klass == "transient" for trouble in self._troubles.values())
 
     async def _attempts(self, candidate: Candidate, *, share: int) -> Answer:
         for _ in range(self._alias.attempts_per_candidate - 1):
@@ -195,19 +190,21 @@ class Asking:
             raise Troubled(TOO_LATE)
         gate = self._asker.gate(candidate)
         reason = f"model {self._alias.name}: waiting for a slot of {candidate.name}"
-        grant = await gate.enter(self._token, timeout=within, wait=self._wait, reason=reason)
-        if grant.state == "open":
-            raise CircuitOpen(grant.after)
+        tokens = worst(candidate, messages)
+        grant = await gate.enter(self._token, timeout=within, tokens=tokens, wait=self._wait, reason=reason)
+        if grant.state == "out":
+            raise Troubled(KEY_OUT)
+        if grant.state != "granted":
+            raise LeftAlone(grant.after, f"{candidate.name}: {WHY[grant.state]}")
         began = time.monotonic()
         taken = Taken(trouble=CANCELLED)
         try:
-            taken = await self._asker.judge(candidate, messages, into=self._question.into, within=within)
+            taken = await self._asker.call(candidate, messages, into=self._question.into, within=within)
         finally:
             took = timedelta(seconds=time.monotonic() - began)
             self._left -= took
             self._tell(candidate, taken, took)
-            outcome = taken.trouble.rule.outcome if taken.trouble else "ok"
-            await gate.leave(self._token, outcome=outcome, took=took)
+            await gate.leave(self._token, grant, taken.ended(took))
         return taken
 
     def _tell(self, candidate: Candidate, taken: Taken, took: timedelta) -> None:
@@ -242,9 +239,9 @@ class Asking:
             cost_usd=sum(call.cost_usd for call in self._calls),
         )
 
-    def _failure(self) -> Failure:
+    def _failure(self, *, final: Trouble | None = None) -> Failure:
+        """Name what each candidate did; `final` is what no other candidate helps against."""
         troubles = self._troubles
-        final = next((trouble for trouble in troubles.values() if not trouble.rule.falls_back), None)
         klasses = {trouble.rule.klass for trouble in troubles.values()}
         klass = final.rule.klass if final else next(hope for hope in HOPE if hope in klasses)
         asked = [trouble.retry_after for trouble in troubles.values() if trouble.rule.klass == klass]

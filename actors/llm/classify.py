@@ -15,11 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from actors.errors import ErrorClass
-    from actors.llm.records import Outcome, Reply
+    from actors.llm.records import Reply
+    from gateway.ledger.slots import Outcome
 
 Kind = Literal[
     "transient", "rate_limited", "key", "unable", "context", "request", "policy", "malformed", "bad_output", "cancelled"
 ]
+
+Then = Literal["next_key", "next", "larger", "willing", "nobody"]
+"""Who is asked after a trouble: whoever comes next, another key of the same model included or not; those that take
+longer prompts; those that may be asked what another refused; nobody."""
 
 LONGEST_WAIT = timedelta(hours=1)
 """A Retry-After beyond it is cut: a provider's typo must not park a run for a month."""
@@ -28,13 +33,19 @@ KEY_MARKS = (
     "insufficient_quota",  # OpenAI: a 429 that no waiting cures
     "billing_hard_limit_reached",
     "credit balance is too low",  # Anthropic: a 400
+    "api key not valid",  # Gemini: a 400
     "llm provider not provided",  # LiteLLM: the model's prefix names no provider
 )
+GARBLED_MARK = "error converting to valid response"
+"""LiteLLM's words for a 200 of Gemini that it cannot read, to which it gives the status 422."""
+
 CONTEXT_MARKS = (
     "context_length_exceeded",
     "maximum context length",  # OpenAI's words, unmapped when they come through OpenRouter
     "too large for model",  # Mistral, unmapped
     "prompt is too long",  # Anthropic
+    "exceeds the maximum number of tokens",  # Gemini
+    "exceeded max context length",  # Ollama
 )
 
 
@@ -43,21 +54,21 @@ class Rule:
     """What follows from a kind of trouble."""
 
     klass: ErrorClass
-    falls_back: bool
+    then: Then
     outcome: Outcome
 
 
 RULES: Mapping[Kind, Rule] = {
-    "transient": Rule(klass="transient", falls_back=True, outcome="failed"),
-    "rate_limited": Rule(klass="rate_limited", falls_back=True, outcome="failed"),
-    "key": Rule(klass="permanent", falls_back=True, outcome="failed"),
-    "unable": Rule(klass="permanent", falls_back=True, outcome="neutral"),
-    "context": Rule(klass="permanent", falls_back=True, outcome="neutral"),
-    "request": Rule(klass="permanent", falls_back=False, outcome="neutral"),
-    "policy": Rule(klass="permanent", falls_back=False, outcome="neutral"),  # never route around a refusal
-    "malformed": Rule(klass="bad_output", falls_back=True, outcome="failed"),
-    "bad_output": Rule(klass="bad_output", falls_back=True, outcome="ok"),  # it answered: it is up
-    "cancelled": Rule(klass="transient", falls_back=True, outcome="neutral"),
+    "transient": Rule(klass="transient", then="next", outcome="failed"),
+    "rate_limited": Rule(klass="rate_limited", then="next_key", outcome="limited"),
+    "key": Rule(klass="permanent", then="next_key", outcome="out"),
+    "unable": Rule(klass="permanent", then="next", outcome="neutral"),
+    "context": Rule(klass="permanent", then="larger", outcome="neutral"),
+    "request": Rule(klass="permanent", then="nobody", outcome="neutral"),
+    "policy": Rule(klass="permanent", then="willing", outcome="neutral"),  # never route around a refusal unasked
+    "malformed": Rule(klass="bad_output", then="next", outcome="failed"),
+    "bad_output": Rule(klass="bad_output", then="next", outcome="ok"),  # it answered: it is up
+    "cancelled": Rule(klass="transient", then="next", outcome="neutral"),
 }
 HOPE: Sequence[ErrorClass] = ("transient", "rate_limited", "bad_output", "permanent")
 """The classes, the one most worth another try first."""
@@ -130,7 +141,7 @@ def _kind(error: Exception, status: int | None) -> Kind:
     words = f"{error} {getattr(error, 'body', None)}"[:4000].lower()
     if "ContentPolicyViolationError" in names:
         return "policy"
-    if status is None or status < 400:  # no answer, or one that could not be read
+    if status is None or status < 400 or GARBLED_MARK in words:  # no answer, or one that could not be read
         return "transient"
     if any(mark in words for mark in KEY_MARKS):
         return "key"

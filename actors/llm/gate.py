@@ -1,4 +1,4 @@
-"""The way to a candidate: a slot of the whole fleet's, or a rest until the time that the ledger names.
+"""The gate to a candidate: leave for one call of the whole fleet's, or a rest until the time that the ledger names.
 
 Every waiter has its own time, so nobody wakes in a herd. A slot given back wakes the first waiter of this process at
 once, and (the ledger sees to that) the first run that was suspended for one, so no slot idles.
@@ -14,19 +14,26 @@ from typing import TYPE_CHECKING
 
 from actors.insist import insist
 from gateway.ledger.errors import LedgerError
+from gateway.ledger.slots import Ended, Grant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from actors.llm.records import Outcome, Wait
-    from gateway.config import Candidate
-    from gateway.ledger.slots import Grant, Slots
+    from actors.llm.records import Wait
+    from gateway.ledger.slots import Slots, Way
 
 SOONEST = timedelta(milliseconds=20)
 """No waiter looks again before that, whatever it is told."""
 
 MARGIN = timedelta(seconds=5)
 """How long a slot's lease outlives the call: a slow release must not let one call too many in."""
+
+STALE = timedelta(seconds=1)
+"""Leave that is older when its call could be sent is asked for anew: the provider's minute is not the ledger's."""
+
+
+UNUSED = Ended(outcome="neutral", sent=False)
+LOST = Grant(state="granted", after=timedelta())
 
 
 class Place:
@@ -62,40 +69,57 @@ class Place:
 class Gate:
     """Lets calls to one candidate through; for the event loop of one worker process."""
 
-    def __init__(self, candidate: Candidate, slots: Slots) -> None:
-        """Take the candidate and the fleet's slots."""
-        self._candidate = candidate
+    def __init__(self, way: Way, slots: Slots) -> None:
+        """Take the candidate's name and limits, and the fleet's slots."""
+        self._way = way
         self._slots = slots
         self._line: deque[Place] = deque()
 
-    async def enter(self, token: str, *, timeout: timedelta, wait: Wait, reason: str) -> Grant:  # noqa: ASYNC109
-        """Get leave for a call of at most `timeout`; the grant is granted, or the circuit is open.
+    async def enter(
+        self,
+        token: str,
+        *,
+        timeout: timedelta,  # noqa: ASYNC109 - of the call to come
+        wait: Wait,
+        reason: str,
+        tokens: int = 0,
+    ) -> Grant:
+        """Get leave for a call of at most `timeout` and `tokens`; or learn why nobody is to call: open, rest, out.
 
         Raises LedgerError where the ledger cannot say.
         """
-        if self._candidate.max_concurrent is None:
-            return await self._acquire(token, timeout)
         with self._place() as place:
             while True:
                 place.nudged = False
-                grant = await self._acquire(token, timeout)
+                grant = await self._acquire(token, timeout, tokens)
                 if grant.state != "wait":
                     return grant
                 await place.wait(wait, grant.after, reason)
 
-    async def leave(self, token: str, *, outcome: Outcome, took: timedelta) -> None:
+    async def leave(self, token: str, grant: Grant, ended: Ended) -> None:
         """Give the slot back, even if this very task is being cancelled, or Redis is away for a while."""
-        giving = asyncio.ensure_future(self._give(token, outcome=outcome, took=took))
+        giving = asyncio.ensure_future(self._give(token, grant.entry, ended))
         giving.add_done_callback(self._given)
         with suppress(LedgerError):  # an answer that is paid for outweighs a slot that comes back late
             await asyncio.shield(giving)
 
-    async def _give(self, token: str, *, outcome: Outcome, took: timedelta) -> bool | None:
-        name, rule = self._candidate.name, self._candidate.circuit
+    async def _acquire(self, token: str, timeout: timedelta, tokens: int) -> Grant:  # noqa: ASYNC109 - as above
+        """Ask for leave; what comes too late to be used is given back, and asked for again soon."""
+        clock = asyncio.get_running_loop().time
+        asked = clock()
+        try:
+            grant = await self._slots.acquire(self._way, token=token, lease=timeout + MARGIN, tokens=tokens)
+        except asyncio.CancelledError:  # the ledger may have granted it all the same
+            await self.leave(token, LOST, UNUSED)
+            raise
+        if not grant.entry or clock() - asked < STALE.total_seconds():
+            return grant
+        await self.leave(token, grant, UNUSED)
+        return Grant(state="wait", after=SOONEST)
+
+    async def _give(self, token: str, entry: str, ended: Ended) -> bool | None:
         until = asyncio.get_running_loop().time() + MARGIN.total_seconds()  # about then its lease ends it anyway
-        return await insist(
-            lambda: self._slots.release(name, token=token, outcome=outcome, took=took, circuit=rule), until=until
-        )
+        return await insist(lambda: self._slots.release(self._way, token=token, entry=entry, ended=ended), until=until)
 
     def _given(self, giving: asyncio.Future[bool | None]) -> None:
         giving.cancelled() or giving.exception()  # seen, also where nobody awaits it any more
@@ -114,11 +138,3 @@ class Gate:
     def _nudge(self) -> None:
         if self._line:
             self._line[0].nudge()
-
-    async def _acquire(self, token: str, timeout: timedelta) -> Grant:  # noqa: ASYNC109 - of the call to come
-        name, limit = self._candidate.name, self._candidate.max_concurrent
-        try:
-            return await self._slots.acquire(name, token=token, limit=limit, lease=timeout + MARGIN)
-        except asyncio.CancelledError:  # the ledger may have granted it all the same
-            await self.leave(token, outcome="neutral", took=timedelta())
-            raise

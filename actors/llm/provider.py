@@ -59,7 +59,7 @@ async def warm(models: Models) -> None:
     paid for runs out of time.
     """
     litellm = prepare()
-    names = [candidate.model for alias in models.aliases.values() for candidate in alias.candidates]
+    names = [candidate.model for alias in models.aliases.values() for candidate in alias.everyone]
     if any(_is_local(name) for name in names):
         lexicon.load()
     await litellm.acompletion(model=f"{local.PROVIDER}/{local.MODEL}", messages=WARM, **SILENT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from gateway.config import Candidate
@@ -18,9 +18,6 @@ Schema = Mapping[str, Any]
 
 Wait = Callable[[timedelta, str], Awaitable[None]]
 """Waits that long, telling ops the reason; it may suspend the run and never return (the ask is then cancelled)."""
-
-Outcome = Literal["ok", "failed", "neutral"]
-"""What a call says about its candidate's health; neutral says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

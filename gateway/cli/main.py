@@ -7,7 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli import audit, check, dead, events, init, pause, schedules, schemes, send, start, stats, token, why
+from gateway.cli import (
+    audit,
+    check,
+    dead,
+    events,
+    init,
+    models,
+    pause,
+    schedules,
+    schemes,
+    send,
+    start,
+    stats,
+    token,
+    why,
+)
 from gateway.cli.faults import Fault, line_of
 from gateway.cli.options import example
 
@@ -66,6 +81,7 @@ COMMANDS: tuple[tuple[Callable[..., None], str, tuple[str, ...]], ...] = (
     ),
     (why.why, "Say where an event is, and why.", ("hookmill why evt_01JD3M0X2V8Q5W6R7T9Y1Z2A3B",)),
     (schedules.schedules, "Show which events of our own come when.", ("hookmill schedules",)),
+    (models.models, "Show the models: calls, limits, circuits.", ("hookmill models", "hookmill models --json")),
     (stats.stats, "Show the ledger in figures.", ("hookmill stats", "hookmill stats --json | jq .dead")),
     (
         audit.audit,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from gateway.config import Config
+    from gateway.config import Config, Models
     from gateway.ledger import By, Ledger, Retention
     from gateway.settings import Settings
 
@@ -31,12 +31,17 @@ def config() -> Config:
     return load_config(settings().config, os.environ)
 
 
-def ready_to_work() -> None:
-    """Look whether a worker could start: raises ConfigError or LedgerError with one clear line where it could not."""
+def models() -> Models:
+    """Read models.yaml; raises ConfigError with its mistakes."""
     from gateway.config import load_models  # noqa: PLC0415 - keeps `hookmill --help` quick
 
+    return load_models(settings().models, os.environ)
+
+
+def ready_to_work() -> None:
+    """Look whether a worker could start: raises ConfigError or LedgerError with one clear line where it could not."""
     config()
-    load_models(settings().models, os.environ)
+    models()
     ask(lambda ledger: ledger.ping())
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gateway.cli import opening, render
+from gateway.cli import models, opening, render
 from gateway.cli.options import Json  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gateway.ledger import CandidateView, GroupView, Stats
+    from gateway.ledger import GroupView, Stats
 
 
 def stats(*, as_json: Json = False) -> None:
@@ -40,7 +40,7 @@ def _parts(figures: Stats) -> Iterator[Any]:
         yield _groups(figures.groups)
     if figures.candidates:
         yield ""
-        yield _candidates(figures.candidates)
+        yield models.table(figures.candidates)
 
 
 def _groups(groups: Sequence[GroupView]) -> Any:
@@ -50,15 +50,6 @@ def _groups(groups: Sequence[GroupView]) -> Any:
         for group in groups
     ]  # fmt: skip
     return render.table(("what", "name", ">active", ">held back", ""), rows)
-
-
-def _candidates(candidates: Sequence[CandidateView]) -> Any:
-    rows = [
-        (render.plain(one.name), str(one.in_flight), str(one.waiting), str(one.opened),
-         f"[red]open for {one.open_for:.0f} s more[/]" if one.open_for else "closed")
-        for one in candidates
-    ]  # fmt: skip
-    return render.table(("model", ">calls", ">waiting", ">opened", "circuit"), rows)
 
 
 def _memory(figures: Stats) -> str:

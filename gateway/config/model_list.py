@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gateway.config.errors import Key, shown, sort
 from gateway.config.secret import Secret
-from gateway.config.values import seconds, text
+from gateway.config.values import seconds, text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from gateway.config.reading import Reading
 
 FROM_ENV = "os.environ/"
+LIMITS = {"rpm": "rpm", "tpm": "tpm", "max_parallel_requests": "max_concurrent"}
+OF_A_KEY = frozenset({"api_key", "organization", "weight", "order", *LIMITS})
+"""What entries of one model at one place may say each for its own key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,11 @@ class Deployment:
     model: str
     params: Mapping[str, object] = field(repr=False)
     timeout: timedelta | None
+    limits: Mapping[str, int] = field(default_factory=dict)
+
+    def shares_pool(self, other: Deployment) -> bool:
+        """Whether the two are one model at one place, under keys of their own."""
+        return (self.group, self.model, _keyless(self.params)) == (other.group, other.model, _keyless(other.params))
 
 
 def read_deployments(reading: Reading, raw: object) -> list[Deployment]:
@@ -51,10 +59,15 @@ def _deployment(reading: Reading, entry: object, *, at: Key, seen: Counter[str])
     }
     model = _said(reading, resolved.pop("model", None), at=(*at, "litellm_params", "model"))
     timeout = _timeout(reading, resolved.pop("timeout", None), at=(*at, "litellm_params", "timeout"))
+    limits = _limits(reading, resolved, at=(*at, "litellm_params"))
     if not group or not model:
         return None
     name = _name(reading, entry, group, at=at, seen=seen)
-    return Deployment(name=name, group=group, model=model, params=resolved, timeout=timeout)
+    return Deployment(name=name, group=group, model=model, params=resolved, timeout=timeout, limits=limits)
+
+
+def _keyless(params: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in params.items() if name not in OF_A_KEY}
 
 
 def _said(reading: Reading, value: object, *, at: Key) -> str:
@@ -91,9 +104,21 @@ def _timeout(reading: Reading, value: object, *, at: Key) -> timedelta | None:
         return None
 
 
+def _limits(reading: Reading, params: Mapping[str, object], *, at: Key) -> dict[str, int]:
+    """Read the limits that LiteLLM has words for; they are ours where hookmill.candidates says no other."""
+    limits = {}
+    for theirs, ours in LIMITS.items():
+        try:
+            if (value := params.get(theirs)) is not None:
+                limits[ours] = whole(1)(_number(value))
+        except ValueError as error:
+            reading.wrong((*at, theirs), str(error))
+    return limits
+
+
 def _number(value: object) -> object:
     """Turn "20", which an environment variable gives, into a number; anything else stays."""
-    return float(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
 
 
 def _resolved(reading: Reading, value: object, *, at: Key) -> object:

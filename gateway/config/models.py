@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from gateway.config.errors import ConfigError, Key, nearest, shown, sort
 from gateway.config.model_list import Deployment, read_deployments
 from gateway.config.reading import Reading, Table
-from gateway.config.values import Attempts, Concurrency, Count, Duration, Named, Text  # noqa: TC001 - pydantic reads them
+from gateway.config.values import Attempts, Concurrency, Count, Duration, Named, Ratio, Text  # noqa: TC001 - pydantic reads them
 from gateway.config.yaml_text import parse_yaml
-from gateway.ledger.slots import CircuitRule
+from gateway.ledger.slots import CircuitRule, Way
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+LISTS = frozenset({"candidates", "larger_context", "on_refusal"})
+"""The keys of an alias that name candidates."""
 
 # What LiteLLM's proxy reads beside model_list (https://docs.litellm.ai/docs/proxy/config_settings); it means nothing
 # here, but a file that the proxy takes is taken as it is.
@@ -42,25 +45,59 @@ OF_THE_PROXY = frozenset(
 class Candidate:
     """One provider deployment: `model` as LiteLLM names it, `params` the rest of its litellm_params, secrets resolved.
 
-    `timeout` is that of one call; `max_concurrent` None sets no bound.
+    `timeout` is that of one call. `max_concurrent` calls at once, `rpm` calls and `tpm` tokens within any 60 s; None
+    sets no bound. Candidates that differ in their key alone share a `pool`: another key helps against a limit, not
+    against a provider that is down.
     """
 
     name: str
     model: str
+    pool: str = ""
     params: Mapping[str, object] = field(default_factory=dict, repr=False)
     timeout: timedelta = timedelta(seconds=20)
     max_concurrent: int | None = None
+    rpm: int | None = None
+    tpm: int | None = None
     circuit: CircuitRule = field(default_factory=CircuitRule)
+
+    @property
+    def pool_name(self) -> str:
+        """The pool, which is itself where it shares none."""
+        return self.pool or self.name
+
+    @property
+    def way(self) -> Way:
+        """What the ledger is told of it."""
+        return Way(
+            name=self.name,
+            pool=self.pool_name,
+            concurrent=self.max_concurrent,
+            calls=self.rpm,
+            tokens=self.tpm,
+            circuit=self.circuit,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alias:
-    """The model a step asks for: candidates in the order they are tried, `deadline` for all of one ask."""
+    """The model a step asks for: candidates in the order they are tried, `deadline` for all of one ask.
+
+    A prompt that is too long goes to `larger_context` instead, one that a provider refuses for its content nowhere but
+    to `on_refusal`.
+    """
 
     name: str
     candidates: tuple[Candidate, ...]
+    larger_context: tuple[Candidate, ...] = ()
+    on_refusal: tuple[Candidate, ...] = ()
     deadline: timedelta = timedelta(seconds=60)
     attempts_per_candidate: int = 1
+
+    @property
+    def everyone(self) -> tuple[Candidate, ...]:
+        """Every candidate that may be asked, each once."""
+        listed = (*self.candidates, *self.larger_context, *self.on_refusal)
+        return tuple({candidate.name: candidate for candidate in listed}.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +114,17 @@ class CircuitTable(Table):
     failures: Count | None = None
     window: Duration | None = None
     open_for: Duration | None = None
+    ratio: Ratio | None = None
+    least: Count | None = None
+    ramp: Duration | None = None
 
 
 class CandidateTable(Table):
     """What hookmill.candidates says of a candidate, or of all that share a model_name."""
 
     max_concurrent: Concurrency | None = None
+    rpm: Count | None = None
+    tpm: Count | None = None
     circuit: CircuitTable | None = None
 
 
@@ -90,6 +132,8 @@ class AliasTable(Table):
     """What hookmill.aliases says of an alias."""
 
     candidates: tuple[Text, ...] = Field(description="a list of names of model_list")
+    larger_context: tuple[Text, ...] | None = Field(default=None, description="a list of names of model_list")
+    on_refusal: tuple[Text, ...] | None = Field(default=None, description="a list of names of model_list")
     deadline: Duration | None = None
     attempts_per_candidate: Attempts | None = None
 
@@ -134,9 +178,12 @@ def _candidates(
         for name, raw in settings.items()
     }
     named: dict[str, list[Candidate]] = {}
+    pools: list[Deployment] = []
     for deployment in deployments:
         table = tables.get(deployment.name) or tables.get(deployment.group) or CandidateTable()
-        named.setdefault(deployment.group, []).append(_candidate(deployment, table))
+        pool = next((one for one in pools if one.shares_pool(deployment)), deployment)
+        pools.append(pool)
+        named.setdefault(deployment.group, []).append(_candidate(deployment, table, pool=pool.name))
     for one in [candidate for group in named.values() for candidate in group]:
         named.setdefault(one.name, [one])
     for name in settings.keys() - named.keys():
@@ -144,16 +191,13 @@ def _candidates(
     return named
 
 
-def _candidate(deployment: Deployment, table: CandidateTable) -> Candidate:
+def _candidate(deployment: Deployment, table: CandidateTable, *, pool: str) -> Candidate:
     circuit = CircuitRule(**table.circuit.written()) if table.circuit else CircuitRule()
-    timeout = {"timeout": deployment.timeout} if deployment.timeout else {}
+    given: dict[str, Any] = {**deployment.limits} | table.written(without=frozenset({"circuit"}))
+    if deployment.timeout:
+        given["timeout"] = deployment.timeout
     return Candidate(
-        name=deployment.name,
-        model=deployment.model,
-        params=deployment.params,
-        max_concurrent=table.max_concurrent,
-        circuit=circuit,
-        **timeout,
+        name=deployment.name, model=deployment.model, pool=pool, params=deployment.params, circuit=circuit, **given
     )
 
 
@@ -167,9 +211,10 @@ def _aliases(
         table = reading.table(AliasTable, raw, at=at)
         if table is None:
             continue
-        tried = _tried(reading, table.candidates, named=named, at=(*at, "candidates"))
-        written = table.written(without=frozenset({"candidates"}))
-        aliases[name] = Alias(name=name, candidates=tried, **written)
+        written = table.written()
+        for key in LISTS & written.keys():
+            written[key] = _tried(reading, written[key], named=named, at=(*at, key))
+        aliases[name] = Alias(name=name, **written)
     return aliases
 
 

@@ -117,6 +117,13 @@ def past(value: object, *, now: datetime) -> datetime:
         raise expected('"2h" (ago), or an instant such as "2026-12-01T00:00:00Z", with its zone', value) from None
 
 
+def ratio(value: object) -> float:
+    """Read a part of a whole: a number above 0 and up to 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise expected("a number above 0, at most 1", value)
+    return float(value)
+
+
 def growth(value: object) -> float:
     """Parse a factor from 1 to 100 by which waits grow."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 100:
@@ -209,6 +216,7 @@ Count = Annotated[int, PlainValidator(whole(1))]
 Attempts = Annotated[int, PlainValidator(whole(1, 1000))]
 Concurrency = Annotated[int, PlainValidator(whole(1, 10_000))]
 Growth = Annotated[float, PlainValidator(growth)]
+Ratio = Annotated[float, PlainValidator(ratio)]
 Flag = Annotated[bool, PlainValidator(flag)]
 Named = Annotated[dict[str, object], PlainValidator(named)]
 String = Annotated[str, PlainValidator(string)]

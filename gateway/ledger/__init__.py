@@ -22,7 +22,7 @@ from gateway.ledger.event import (
 from gateway.ledger.ledger import Ledger, open_ledger
 from gateway.ledger.letters import AuditEntry, AuditFilter
 from gateway.ledger.progress import Progress
-from gateway.ledger.slots import CircuitRule, Grant, Slots
+from gateway.ledger.slots import CircuitRule, Ended, Grant, Slots, Way
 from gateway.ledger.view import CandidateView, Filter, GroupView, Stats, StepView, WorkView
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "By",
     "CandidateView",
     "CircuitRule",
+    "Ended",
     "Event",
     "Filter",
     "Grant",
@@ -56,6 +57,7 @@ __all__ = [
     "StepView",
     "Tally",
     "Verdict",
+    "Way",
     "Work",
     "WorkView",
     "carry_out",

@@ -50,12 +50,15 @@ KEYS = {
     "audit": f"{TAG}:audit",
     # The last notice about too many dead letters: string, its event. TTL `alerts.repeat`, so that none comes before.
     "alerted": f"{TAG}:alerted",
-    # Calls in flight per model candidate (zset token -> end of lease), those who wait for one, and its circuit (hash).
-    # Candidates: set, kept, one per configured candidate that was ever called.
+    # Calls in flight per model candidate (zset token -> end of lease), those who wait for one, and the circuit (hash)
+    # of its pool. `minute`: the calls of the last minute by time, TTL a minute; `pace`: hash of their tokens, of what a
+    # call takes, of when the candidate rests, TTL a day. Candidates: set, kept, one per candidate that was ever called.
     "candidates": f"{TAG}:candidates",
     "slots": f"{TAG}:slots:",
     "waiters": f"{TAG}:waiters:",
     "circuit": f"{TAG}:circuit:",
+    "minute": f"{TAG}:minute:",
+    "pace": f"{TAG}:pace:",
     # Workers by the time of their last sweep, in ms: zset. Those unseen for a minute are dropped.
     "workers": f"{TAG}:workers",
     # API tokens: hash sha256 -> JSON name, scopes, expiry. Kept until revoked.

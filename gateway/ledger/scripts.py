@@ -31,6 +31,9 @@ NAMES = (
     "pause", "postpone", "progress", "release", "renew", "replay", "schedule", "sweep",
 )  # fmt: skip
 
+SHARED = {"acquire": ("pace",), "release": ("pace",)}
+"""What scripts share beyond shared.lua."""
+
 
 def render(name: str, *, shebang: bool) -> str:
     """Give the whole text of a script: shebang line (Redis >= 7), key names, shared functions, the script itself."""
@@ -38,7 +41,8 @@ def render(name: str, *, shebang: bool) -> str:
     text = (folder / f"{name}.lua").read_text()
     first, _, rest = text.partition("\n")
     names = "local K = {" + ",".join(f"{kind}={value!r}" for kind, value in KEYS.items()) + "}"
-    body = "\n".join([names, (folder / "shared.lua").read_text(), rest])
+    shared = [(folder / f"{one}.lua").read_text() for one in ("shared", *SHARED.get(name, ()))]
+    body = "\n".join([names, *shared, rest])
     return f"{first}\n{body}" if shebang else body
 
 

@@ -1,8 +1,8 @@
-"""Leave to call a model: how many calls at once, fleet-wide, and a circuit per candidate."""
+"""Leave to call a model, fleet-wide: how many calls at once and in a minute, with how many tokens, and circuits."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -10,52 +10,95 @@ if TYPE_CHECKING:
     from gateway.ledger.scripts import Scripts
 
 
+Outcome = Literal["ok", "failed", "neutral", "limited", "out"]
+State = Literal["granted", "wait", "open", "rest", "out"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitRule:
-    """Opens after `failures` in a row within `window`; after `open_for` one probe decides."""
+    """Opens after `failures` in a row within `window`, or at a `ratio` of failures among at least `least` calls of one.
+
+    After `open_for` one probe decides. When it went well, `ramp` is how long until as many calls as before go at once.
+    """
 
     failures: int = 5
     window: timedelta = timedelta(seconds=60)
     open_for: timedelta = timedelta(seconds=30)
+    ratio: float | None = None
+    least: int = 20
+    ramp: timedelta = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """A candidate as the fleet knows it: its name, its limits (None: none), the pool whose circuit it shares.
+
+    `concurrent` calls at once; `calls` and `tokens` within any 60 s.
+    """
+
+    name: str
+    pool: str
+    concurrent: int | None = None
+    calls: int | None = None
+    tokens: int | None = None
+    circuit: CircuitRule = field(default_factory=CircuitRule)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """Leave to call (`granted`), or how long until it makes sense to ask again."""
+    """Leave to call (`granted`), or how long until it makes sense to ask again.
 
-    state: Literal["granted", "wait", "open"]
+    `entry` is the call's place in its minute, for `release`.
+    """
+
+    state: State
     after: timedelta
     probe: bool = False
+    entry: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a call that was granted ended: `limited` by its provider, `out` for its key's sake; neutral says nothing.
+
+    `tokens` it took (None: not known, so those that were reserved); not `sent`, it is taken out of its minute. A
+    candidate that is limited or out is left alone for `rest`; limited, without one, for longer each time.
+    """
+
+    outcome: Outcome
+    took: timedelta = timedelta(0)
+    tokens: int | None = None
+    sent: bool = True
+    rest: timedelta = timedelta(0)
 
 
 class Slots:
-    """Calls in flight per candidate, as leases: a caller that dies gives its slot back when its lease ends."""
+    """Calls of the whole fleet: at once, as leases (a caller that dies gives its slot back), and within a minute."""
 
     def __init__(self, scripts: Scripts) -> None:
         """Take the loaded scripts."""
         self._scripts = scripts
 
-    async def acquire(self, candidate: str, *, token: str, limit: int | None, lease: timedelta) -> Grant:
-        """Ask for a slot under a token that is the same when the same step asks again.
+    async def acquire(self, way: Way, *, token: str, lease: timedelta, tokens: int = 0) -> Grant:
+        """Ask for leave under a token that is the same when the same step asks again; `tokens` is what it may take.
 
-        `wait` names the time until this waiter's own slot; `open` the time until a probe is let through.
+        Leave is for now: a call that is not sent within a second asks anew. Else `wait` names the time until this
+        waiter's own turn, `open` until a probe is let through, `rest` until the provider may be asked again, `out`
+        until its key is tried again.
         """
-        verdict, after = await self._scripts("acquire", candidate, token, limit or 0, ms(lease))
+        limits = (way.concurrent or 0, way.calls or 0, way.tokens or 0)
+        verdict, after, entry = await self._scripts("acquire", way.name, way.pool, token, ms(lease), *limits, tokens)
         probe = verdict == b"probe"
-        return Grant(state="granted" if probe else verdict.decode(), after=timedelta(milliseconds=after), probe=probe)
+        state: State = "granted" if probe else verdict.decode()
+        return Grant(state=state, after=timedelta(milliseconds=after), probe=probe, entry=entry.decode())
 
-    async def release(
-        self,
-        candidate: str,
-        *,
-        token: str,
-        outcome: Literal["ok", "failed", "neutral"],
-        took: timedelta,
-        circuit: CircuitRule,
-    ) -> bool:
-        """Give the slot back; True if the outcome opened the circuit."""
-        rule = (circuit.failures, ms(circuit.window), ms(circuit.open_for))
-        return {1: True, 0: False}[await self._scripts("release", candidate, token, outcome, ms(took), *rule)]
+    async def release(self, way: Way, *, token: str, entry: str = "", ended: Ended) -> bool:
+        """Give the slot back; True if how it ended opened the circuit."""
+        used = "unsent" if not ended.sent else "" if ended.tokens is None else ended.tokens
+        call = (token, ended.outcome, ms(ended.took), entry, used, ms(ended.rest), way.calls or 0)
+        rule = way.circuit
+        opens = (rule.failures, ms(rule.window), ms(rule.open_for), 100 * (rule.ratio or 0), rule.least, ms(rule.ramp))
+        return {1: True, 0: False}[await self._scripts("release", way.name, way.pool, *call, *opens)]
 
 
 def ms(duration: timedelta) -> int:

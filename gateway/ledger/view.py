@@ -121,13 +121,30 @@ class GroupView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateView:
-    """A model candidate: calls in flight, runs that wait for a slot, and its circuit (open for how many seconds)."""
+    """A model candidate: calls in flight, runs that wait for one, `calls` and `tokens` of the last minute.
+
+    Nobody calls it for so many seconds: `rests_for` since its provider limited it, `out_for` since its key was no good,
+    `open_for` since its circuit opened. Calls and tokens are counted where a limit is set for them.
+    """
 
     name: str
-    in_flight: int
-    waiting: int
-    open_for: float
-    opened: int
+    in_flight: int = 0
+    waiting: int = 0
+    calls: int = 0
+    tokens: int = 0
+    rests_for: float = 0.0
+    out_for: float = 0.0
+    open_for: float = 0.0
+    opened: int = 0
+
+    @property
+    def left_alone(self) -> str:
+        """Why nobody calls it, and for how long yet; empty where it may be called."""
+        if self.out_for:
+            return f"its key is no good; tried again in {self.out_for:.0f} s"
+        if self.rests_for:
+            return f"its provider has had enough; asked again in {self.rests_for:.0f} s"
+        return f"its circuit is open for {self.open_for:.0f} s more" if self.open_for else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

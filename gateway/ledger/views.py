@@ -117,13 +117,10 @@ class Views:
         pipe.smembers(key("groups"))
         pipe.info("memory")
         pipe.zrange(key("workers"), 0, -1, withscores=True)
-        pipe.smembers(key("candidates"))
         pipe.time()
         for lane in LANES:
             pipe.llen(key("lane", lane))
-        counts, scheduled, dead, paused, groups, memory, workers, candidates, time, *lanes = await answer(
-            pipe.execute()
-        )
+        counts, scheduled, dead, paused, groups, memory, workers, time, *lanes = await answer(pipe.execute())
         stopped, now = {one.decode() for one in paused}, time[0] + time[1] / 1e6
         return Stats(
             counts={name.decode(): int(number) for name, number in sorted(counts.items())},
@@ -132,7 +129,7 @@ class Views:
             scheduled=scheduled,
             dead=dead,
             paused=tuple(sorted(stopped)),
-            candidates=await self._candidates(sorted(one.decode() for one in candidates), now),
+            candidates=await self.candidates(),
             workers={name.decode(): round(now - seen / 1000, 3) for name, seen in workers},
             memory=memory["used_memory"],
             memory_limit=memory["maxmemory"],
@@ -213,21 +210,38 @@ class Views:
             views.append(GroupView(name=name, cap=int(cap), active=active, backlog=backlog, paused=stopped))
         return tuple(views)
 
-    async def _candidates(self, names: Iterable[str], now: float) -> tuple[CandidateView, ...]:
-        views = []
-        for name in names:
+    async def candidates(self) -> tuple[CandidateView, ...]:
+        """Give every model candidate that was ever called, by name."""
+        names, (seconds, micros) = await answer(self.redis.smembers(key("candidates"))), await answer(self.redis.time())
+        now, views = seconds + micros / 1e6, []
+        for name in sorted(one.decode() for one in names):
             pipe = self._pipeline()
             pipe.zcount(key("slots", name), now * 1000, "+inf")
             pipe.zcount(key("waiters", name), now * 1000, "+inf")
-            pipe.hmget(key("circuit", name), "open_until", "opened")
-            in_flight, waiting, (until, opened) = await answer(pipe.execute())
-            open_for = round(max(0.0, int(until or 0) / 1000 - now), 3)
+            pipe.zcount(key("minute", name), now * 1000 - 60_000, "+inf")
+            pipe.hmget(key("pace", name), "pool", "tokens", "rest_until", "out_until")
+            in_flight, waiting, calls, (pool, tokens, rest, out) = await answer(pipe.execute())
+            circuit = key("circuit", (pool or name.encode()).decode())
+            until, opened = await answer(self.redis.hmget(circuit, "open_until", "opened"))
             views.append(
                 CandidateView(
-                    name=name, in_flight=in_flight, waiting=waiting, open_for=open_for, opened=int(opened or 0)
+                    name=name,
+                    in_flight=in_flight,
+                    waiting=waiting,
+                    calls=calls,
+                    tokens=int(tokens or 0) if calls else 0,
+                    rests_for=_left(rest, now),
+                    out_for=_left(out, now),
+                    open_for=_left(until, now),
+                    opened=int(opened or 0),
                 )
             )
         return tuple(views)
+
+
+def _left(until: bytes | None, now: float) -> float:
+    """Give the seconds until that time in ms; 0 where there is none, or it is over."""
+    return round(max(0.0, int(until or 0) / 1000 - now), 3)
 
 
 async def answer(call: Awaitable[Any] | Any) -> Any:

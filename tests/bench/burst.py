@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from fakes import openai_server
+from fakes import model_server
 from stack import Stack, until
 
 from gateway.cli.embedded import DURABLE, Address, EmbeddedRedis, EmbeddedServer, find_server, free_port
@@ -59,8 +59,8 @@ def run(events=500, latency=2.0, limit=20, *, workers=1, during=None, concurrenc
         redis = make_redis(folder / "redis")
         redis.start()
         opened.callback(redis.stop)
-        provider = opened.enter_context(openai_server.serve(latency=latency, limit=limit))
-        provider.default = openai_server.says(VERDICT)
+        provider = opened.enter_context(model_server.serve(latency=latency, limit=limit))
+        provider.default = model_server.says(VERDICT)
         models = MODELS.format(url=provider.url, limit=limit)
         stack = opened.enter_context(Stack(folder, redis.url, models=models, concurrency=concurrency))
         stack.start_gateway()

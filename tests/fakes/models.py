@@ -1,4 +1,4 @@
-"""Candidates and aliases that point at the fake OpenAI server, as models.yaml would give them."""
+"""Candidates and aliases that point at the fake providers, as models.yaml would give them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fakes.dialects import DIALECTS
+
 from gateway.config import Alias, Candidate, Models
 
 if TYPE_CHECKING:
-    from fakes.openai_server import FakeOpenAI
+    from fakes.model_server import FakeProvider
 
 SECONDS = timedelta(seconds=1)
 
 
-def candidate(fake: FakeOpenAI, name: str, **over: Any) -> Candidate:
-    """Make a candidate of that name, which is also the model that the fake is asked for."""
-    params = {"api_base": fake.url, "api_key": "sk-fake"} | over.pop("params", {})
-    return Candidate(name=name, model=over.pop("model", f"openai/{name}"), params=params, **over)
+def candidate(fake: FakeProvider, name: str, **over: Any) -> Candidate:
+    """Make a candidate of that name, which is also its model's at the fake, unless `model` says another."""
+    model = over.pop("model", f"openai/{name}")
+    provider = model.partition("/")[0]
+    base = fake.base(provider if provider in DIALECTS else "openai")
+    params = {"api_base": base, "api_key": "sk-fake"} | over.pop("params", {})
+    return Candidate(name=name, model=model, params=params, **over)
 
 
 def models(*candidates: Candidate, deadline: timedelta = 10 * SECONDS, **over: Any) -> Models:

@@ -25,7 +25,7 @@ from gateway.ledger.view import TERMINAL
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from fakes.openai_server import FakeOpenAI
+    from fakes.model_server import FakeProvider
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +111,7 @@ def judge(
     known: list[Fate],
     delivered: Mapping[str, list[dict[str, Any]]],
     tries: Mapping[str, int],
-    provider: FakeOpenAI,
+    provider: FakeProvider,
     recoveries: Iterable[float],
     remark: str = "",
 ) -> Row:
@@ -148,7 +148,7 @@ def judge(
     )
 
 
-def payments(provider: FakeOpenAI, attempted: set[str]) -> Counter[str]:
+def payments(provider: FakeProvider, attempted: set[str]) -> Counter[str]:
     """Count the model's answers for each event: each was paid for."""
     asked = [material(call.body["messages"]) for call in list(provider.calls) if call.status == 200]
     return Counter(sent for sent in asked if sent in attempted)

@@ -6,9 +6,9 @@ import time
 from dataclasses import replace
 
 import pytest
-from fakes import openai_server
+from fakes import model_server
 
-HUNG = replace(openai_server.hang(), status=504)  # what nobody waited for is not an answer that was paid
+HUNG = replace(model_server.hang(), status=504)  # what nobody waited for is not an answer that was paid
 
 
 def test_a_sink_that_is_down(world, play):
@@ -35,16 +35,16 @@ def test_a_sink_that_answers_after_its_deadline(world, play):
 @pytest.mark.parametrize(
     ("answer", "fault", "remark"),
     [
-        (openai_server.status(429, retry_after="1"), "the model answers 429 to everybody", ""),
+        (model_server.status(429, retry_after="1"), "the model answers 429 to everybody", ""),
         (HUNG, "the model hangs", ""),
-        (openai_server.broken_json(), "the model answers with broken JSON", "each broken answer is paid, too"),
+        (model_server.broken_json(), "the model answers with broken JSON", "each broken answer is paid, too"),
     ],
 )
 def test_a_model_that_fails(world, play, answer, fault, remark):
     world.provider.default = answer
     with play.load(rate=5):
         time.sleep(60 if play.long else 4)
-    world.provider.default = openai_server.says("yes")
+    world.provider.default = model_server.says("yes")
     play.recovered_since(time.monotonic())
     row = play.check(fault, remark=remark)
     assert row.dead == 0

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from fakes import openai_server
+from fakes import model_server
 from faults.proxy import Proxy
 from redis import Redis
 from stack import Stack, until
@@ -85,7 +85,7 @@ class World:
                 options={**DURABLE, **(redis_options or {})},
             )
         )
-        self.provider = self._opened.enter_context(openai_server.serve(latency=LATENCY))
+        self.provider = self._opened.enter_context(model_server.serve(latency=LATENCY))
         port = self.redis.server.address.port
         self.at_gateway, self.at_worker, self.at_sink = Proxy(port), Proxy(port), Proxy()
         for proxy in (self.at_gateway, self.at_worker, self.at_sink):
@@ -145,7 +145,7 @@ class World:
             proxy.heal()
         if self.replicas:
             self.replicas.heal()
-        self.provider.default, self.provider.limit, self.provider.latency = openai_server.says("yes"), None, LATENCY
+        self.provider.default, self.provider.limit, self.provider.latency = model_server.says("yes"), None, LATENCY
         self.stack.answer = lambda *_: 200
         for port in self.ports:
             if port not in self.gateways or self.gateways[port].poll() is not None:

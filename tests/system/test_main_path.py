@@ -7,7 +7,7 @@ import os
 import signal
 
 import pytest
-from fakes import openai_server
+from fakes import model_server
 from stack import SECRET, Stack, until
 
 COMMENT = json.dumps({"comment": {"body": "I love this, thank you! Mail me: jane@example.com"}}).encode()
@@ -70,7 +70,7 @@ def stack(tmp_path_factory, module_redis):
     sources = SOURCE.format(name="picky", pipeline="app.py:picky") + SOURCE.format(name="former", pipeline="nowhere")
     from stack import CONFIG
 
-    with openai_server.serve() as provider:
+    with model_server.serve() as provider:
         models = MODELS.format(url=provider.url)
         with Stack(folder, module_redis.url, models=models, config=CONFIG + sources) as made:
             made.provider = provider
@@ -85,7 +85,7 @@ def _fresh(stack):
     stack.tries.clear()
     stack.answer = lambda nth: 200  # noqa: ARG005 - as a receiver that is always well
     stack.provider.calls.clear()
-    stack.provider.default = openai_server.says(VERDICT)
+    stack.provider.default = model_server.says(VERDICT)
 
 
 def over(stack, event_id):
@@ -121,7 +121,7 @@ def test_the_same_event_posted_again_is_neither_worked_nor_delivered_again(stack
 
 
 def test_a_failing_provider_falls_back_and_the_answer_is_marked_degraded(stack):
-    stack.provider.default = openai_server.status(503)
+    stack.provider.default = model_server.status(503)
     view = over(stack, stack.post(COMMENT).json()["event_id"])
     ((got,),) = stack.delivered.values()
     assert len(stack.provider.calls) == 1

@@ -18,7 +18,7 @@ from stack import Stack, until
 
 from gateway.cli.embedded import DURABLE, Address, EmbeddedRedis, EmbeddedServer, find_server, free_port
 from gateway.ledger.keys import KEYS, key
-from gateway.ledger.scripts import NAMES
+from gateway.ledger.scripts import NAMES, SHARED
 
 ROOT = Path(__file__).parents[2]
 LUA = ROOT / "gateway/ledger/lua"
@@ -92,9 +92,19 @@ def test_an_event_goes_its_whole_way_over_tls_each_part_under_its_own_user(secur
     token = hookmill(stack, secured.url("ops"), "token", "create", "tests").stdout.strip().splitlines()[-1]
     shown = stack.client.get(f"{stack.url}/events/{event_id}", headers={"authorization": f"Bearer {token}"})
     assert (shown.status_code, shown.json()["state"]) == (200, "done")
-    for arguments in (["events", "list"], ["dead", "list"], ["stats"], ["audit"], ["why", event_id], ["token", "list"]):
+    for arguments in (
+        ["events", "list"],
+        ["dead", "list"],
+        ["stats"],
+        ["models"],
+        ["audit"],
+        ["why", event_id],
+        ["token", "list"],
+    ):
         done = hookmill(stack, secured.url("ops"), *arguments)
         assert done.returncode == 0, done.stderr
+    assert json.loads(hookmill(stack, secured.url("ops"), "stats", "--json").stdout)["candidates"], "a model was called"
+    assert stack.client.get(f"{stack.url}/ready").status_code == 200
     again = hookmill(stack, secured.url("ops"), "events", "replay", event_id, "--json")
     assert json.loads(again.stdout)[0]["answer"] == "queued", again.stderr
     until(lambda: max(len(one) for one in list(stack.delivered.values())) > 1)
@@ -139,7 +149,7 @@ def test_only_the_command_line_makes_tokens(secured):
 def test_the_commands_of_a_users_scripts_are_allowed_and_no_others_but_the_plain_ones(user):
     allowed = set(re.findall(r"\+(\S+)", re.search(rf"^user {user} .*$", RULES, re.MULTILINE)[0]))
     called = set()
-    for name in SCRIPTS[user] | {"shared"}:
+    for name in {"shared"}.union(SCRIPTS[user], *(SHARED.get(name, ()) for name in SCRIPTS[user])):
         called |= {one.lower() for one in re.findall(r"redis\.p?call\('(\w+)'", (LUA / f"{name}.lua").read_text())}
     assert called - allowed == set()
     assert set().union(*SCRIPTS.values()) == set(NAMES)

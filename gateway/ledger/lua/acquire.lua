@@ -1,40 +1,92 @@
 #!lua flags=allow-oom
--- Gets leave to call a model candidate: its circuit is closed (or this is the one probe) and a slot is free.
+-- Gets leave to call a model candidate: its circuit is closed (or this is the one probe), it does not rest, a slot is
+-- free, and the last minute has room for one more call and for its tokens.
 -- KEYS  1 any key of ours
--- ARGV  1 candidate, 2 token, 3 most calls at once (0: no limit), 4 lease ms
--- Returns  { 'granted' | 'probe' (granted, and the one call that may go through an open circuit), 0 }
---          | { 'wait', ms until this waiter's own slot } | { 'open', ms until the circuit lets a probe through }
+-- ARGV  1 candidate, 2 whose circuit it shares, 3 token, 4 lease ms, 5 most calls at once, 6 calls a minute,
+--       7 tokens a minute (each 0: no limit), 8 the tokens that the call may take
+-- Returns  { 'granted' | 'probe' (granted, and the one call that may go through an open circuit), 0, its place in the
+--          minute ('' where none is kept) }
+--          | { 'wait', ms until this waiter's own turn, '' }
+--          | { 'open', ms until the circuit lets a probe through, '' }
+--          | { 'rest', ms until its provider may be asked again, '' } | { 'out', ms until its key is tried again, '' }
 
-local candidate, token, limit, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local FORGET_MS = 10000 -- a waiter that is this late does not come back
 local UNKNOWN_MS = 2000 -- what a call takes, before the first has told
-local slots, waiters, circuit = K.slots .. candidate, K.waiters .. candidate, K.circuit .. candidate
+local FREELY = 32 -- so many calls at once end a circuit's ramp, where the candidate itself has no limit
+local MOST_SEEN = 200 -- calls of a minute that are looked at, at most, for the time when there is room
+
+local name, pool, token, lease = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local limit, calls, tokens = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local slots, waiters, circuit, pace = K.slots .. name, K.waiters .. name, K.circuit .. pool, K.pace .. name
 local now = clock()
-local seen = redis.call('HMGET', circuit, 'open_until', 'probe', 'probe_until', 'took')
+local seen = redis.call('HMGET', circuit, 'open_until', 'probe', 'probe_until', 'ramp_from', 'ramp_until')
+local own = redis.call('HMGET', pace, 'took', 'out_until', 'rest_until', 'ramp_from', 'ramp_until')
 local verdict = 'granted'
 
-redis.call('SADD', K.candidates, candidate)
+redis.call('SADD', K.candidates, name)
+redis.call('HSET', pace, 'pool', pool)
+redis.call('PEXPIRE', pace, DAY_MS)
+if tonumber(own[2] or 0) > now then return { 'out', own[2] - now, '' } end
+if tonumber(own[3] or 0) > now then return { 'rest', own[3] - now, '' } end
 if seen[1] then
   local closed = tonumber(seen[1])
   if seen[2] ~= token then closed = math.max(closed, tonumber(seen[3] or closed)) end -- another one probes
-  if closed > now then return { 'open', closed - now } end
+  if closed > now then return { 'open', closed - now, '' } end
   verdict = 'probe'
 end
-if limit > 0 then
-  redis.call('ZREMRANGEBYSCORE', slots, '-inf', now)
-  if redis.call('ZCARD', slots) >= limit and not redis.call('ZSCORE', slots, token) then
-    redis.call('ZREMRANGEBYSCORE', waiters, '-inf', now)
-    local place = redis.call('ZRANK', waiters, token)
-    local after = math.ceil(((place or redis.call('ZCARD', waiters)) + 1) * tonumber(seen[4] or UNKNOWN_MS) / limit)
-    if not place then -- who asks again keeps the place; who does not come back is forgotten
-      redis.call('ZADD', waiters, now + after + FORGET_MS, token)
-      redis.call('PEXPIRE', waiters, after + 2 * FORGET_MS)
-    end
-    return { 'wait', after }
-  end
-  redis.call('ZREM', waiters, token)
-  redis.call('ZADD', slots, now + lease, token)
-  redis.call('PEXPIRE', slots, lease + 60000)
+
+-- It came back just now: as many calls at once as it is to bear again, from one on.
+local function ramp(from, to)
+  if tonumber(to or 0) <= now then return end
+  local most = 1 + math.floor((now - from) / (to - from) * (limit > 0 and limit or FREELY))
+  limit = limit > 0 and math.min(limit, most) or most
 end
+
+ramp(seen[4], seen[5])
+ramp(own[4], own[5])
+redis.call('ZREMRANGEBYSCORE', slots, '-inf', now)
+local mine = redis.call('ZSCORE', slots, token)
+local free = limit == 0 or mine or redis.call('ZCARD', slots) < limit
+local made, held = minute(name, now)
+local wanted = tokens > 0 and math.min(tonumber(ARGV[8]), tokens) or 0 -- a call beyond the limit has the minute alone
+
+-- ms until the call at this index is out of the minute; indexes beyond its calls stand for those of minutes to come
+local function out(index)
+  local call = redis.call('ZRANGE', K.minute .. name, index % made, index % made, 'WITHSCORES')
+  return call[2] + MINUTE_MS * (1 + math.floor(index / made)) - now
+end
+
+-- ms until the minute has room for the call that stands at this place of the line
+local function pause(place)
+  local leaving = calls > 0 and made + place + 1 - calls or 0 -- so many calls have to be out by then
+  local needed = tokens > 0 and held + (place + 1) * wanted - tokens or 0 -- and so many tokens
+  local after = 0
+  if made > 0 and leaving > 0 then after = out(leaving - 1) end
+  if held > 0 and needed > 0 then
+    local rounds = math.floor((needed - 1) / held)
+    local left, index = needed - rounds * held, rounds * made - 1
+    for _, entry in ipairs(redis.call('ZRANGE', K.minute .. name, 0, MOST_SEEN - 1)) do
+      if left > 0 then left, index = left - tokens_of(entry), index + 1 end
+    end
+    after = math.max(after, out(index))
+  end
+  return after
+end
+
+if not free or pause(0) > 0 then
+  redis.call('ZREMRANGEBYSCORE', waiters, '-inf', now)
+  local place = redis.call('ZRANK', waiters, token)
+  local rank = place or redis.call('ZCARD', waiters)
+  local after = free and 0 or math.ceil((rank + 1) * tonumber(own[1] or UNKNOWN_MS) / limit)
+  after = math.max(after, pause(rank))
+  if not place then -- who asks again keeps the place; who does not come back is forgotten
+    redis.call('ZADD', waiters, now + after + FORGET_MS, token)
+    redis.call('PEXPIRE', waiters, after + 2 * FORGET_MS)
+  end
+  return { 'wait', after, '' }
+end
+redis.call('ZREM', waiters, token)
+redis.call('ZADD', slots, now + lease, token)
+redis.call('PEXPIRE', slots, lease + 60000)
 if verdict == 'probe' then redis.call('HSET', circuit, 'probe', token, 'probe_until', now + lease) end
-return { verdict, 0 }
+return { verdict, 0, calls + tokens > 0 and enter(name, wanted, now) or '' }

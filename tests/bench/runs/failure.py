@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from bench.gateway.subjects import own_redis
 from bench.runs.subjects import APPS, PATIENCE
-from fakes import openai_server
+from fakes import model_server
 from stack import Stack, until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.telling import Say
-    from fakes.openai_server import Scripted
+    from fakes.model_server import Scripted
 
 SHARE = 0.2  # of calls that fail
 STEPS = 4
@@ -81,8 +81,8 @@ class Faults:
         asked = body["model"], body["messages"][0]["content"]
         self.asked[asked] += 1
         if fails(asked[1], self.asked[asked]):
-            return openai_server.status(500)
-        return openai_server.says("fine")
+            return model_server.status(500)
+        return model_server.says("fine")
 
 
 def fails(what: str, time: int) -> bool:
@@ -94,7 +94,7 @@ def fails(what: str, time: int) -> bool:
 def run_failure(folder: Path, *, events: int, say: Say) -> list[Cost]:
     """Work the same events in each variant."""
     with ExitStack() as opened:
-        provider = opened.enter_context(openai_server.serve())
+        provider = opened.enter_context(model_server.serve())
         provider.default = Faults()
         costs = []
         for variant, attempts in VARIANTS.items():

@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from gateway.ledger import Ended, Way
+
 pytestmark = pytest.mark.anyio
 
 
@@ -158,3 +160,28 @@ async def test_tail_follows_new_events_until_interrupted(environment, tmp_path, 
     assert verdict.event_id
     assert tail.returncode == 130
     assert b"Traceback" not in err
+
+
+MODELS = """
+model_list:
+  - {model_name: gpt, litellm_params: {model: openai/gpt, api_key: sk-CANARY, rpm: 60}}
+  - {model_name: lexicon, litellm_params: {model: local/lexicon}}
+hookmill: {candidates: {gpt: {max_concurrent: 20, tpm: 90000}}}
+"""
+
+
+async def test_models_show_what_each_is_doing_against_its_limits_and_why_nobody_calls_it(hookmill, ledger, tmp_path):
+    (tmp_path / "models.yaml").write_text(MODELS)
+    way = Way(name="gpt", pool="gpt", concurrent=20, calls=60, tokens=90_000)
+    for token in "ab":
+        await ledger.slots.acquire(way, token=token, lease=timedelta(seconds=30), tokens=1000)
+    await ledger.slots.release(way, token="a", ended=Ended(outcome="out", rest=timedelta(minutes=5)))
+    code, out, _ = hookmill("models")
+    assert code == 0
+    assert all(shown in out for shown in ("1 of 20", "2 of 60", "2,000 of 90,000", "its key is no good"))
+    assert "lexicon  not called yet" in out
+    told = {one["name"]: one for one in json.loads(hookmill("models", "--json")[1])}
+    assert told["gpt"]["limits"] == {"max_concurrent": 20, "rpm": 60, "tpm": 90_000}
+    assert told["gpt"]["now"]["left_alone"].startswith("its key is no good; tried again in ")
+    assert (told["lexicon"]["model"], told["lexicon"]["now"]) == ("local/lexicon", None)
+    assert "CANARY" not in json.dumps(told)

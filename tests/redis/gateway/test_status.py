@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from served import TOKEN, link, put_token, signed_headers
 
+from gateway.ledger import Ended, Way
+
 
 @pytest.fixture
 def event_id(gateway):
@@ -98,7 +100,19 @@ def test_the_probes_answer(gateway):
     assert gateway.get("/live").json() == {"status": "live"}
     ready = gateway.get("/ready")
     assert (ready.status_code, ready.json()["status"], ready.json()["redis"]) == (200, "ready", "ok")
-    assert "warning" not in ready.json()
+    assert ready.json().keys() == {"status", "redis", "clock_skew_s"}
+
+
+def test_readiness_names_the_models_that_nobody_calls_and_stays_ready(gateway):
+    async def limited(ledger):
+        way, rest = Way(name="gpt", pool="gpt"), timedelta(seconds=30)
+        await ledger.slots.acquire(way, token="a", lease=rest)
+        await ledger.slots.release(way, token="a", ended=Ended(outcome="limited", rest=rest))
+
+    gateway.ledger(limited)
+    ready = gateway.get("/ready")
+    assert ready.status_code == 200
+    assert ready.json()["models"]["gpt"].startswith("its provider has had enough; asked again in ")
 
 
 @pytest.mark.parametrize("path", ["/", "/hooks", "/hooks/", "/hooks/demo/", "/events/", "/metrics", "/docs", "/admin"])

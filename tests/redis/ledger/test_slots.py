@@ -8,22 +8,29 @@ from datetime import timedelta
 import pytest
 from programs import PATIENT
 
-from gateway.ledger import CircuitRule, open_ledger
+from gateway.ledger import CircuitRule, Ended, Way, open_ledger
 from gateway.ledger.keys import key
 from gateway.ledger.slots import Grant
 
 pytestmark = pytest.mark.anyio
 LEASE = timedelta(seconds=5)
 SECOND = timedelta(seconds=1)
-RULE = CircuitRule(failures=3, window=timedelta(seconds=60), open_for=timedelta(milliseconds=80))
+RULE = CircuitRule(
+    failures=3, window=timedelta(seconds=60), open_for=timedelta(milliseconds=80), ramp=timedelta(milliseconds=1)
+)
 
 
-def acquire(ledger, token, *, limit=2, lease=LEASE):
-    return ledger.slots.acquire("gpt", token=token, limit=limit, lease=lease)
+def way(name="gpt", *, limit=2, pool="gpt", circuit=RULE, **limits):
+    return Way(name=name, pool=pool, concurrent=limit, circuit=circuit, **limits)
 
 
-def release(ledger, token, outcome="ok", took=SECOND):
-    return ledger.slots.release("gpt", token=token, outcome=outcome, took=took, circuit=RULE)
+def acquire(ledger, token, *, lease=LEASE, tokens=0, **over):
+    return ledger.slots.acquire(way(**over), token=token, lease=lease, tokens=tokens)
+
+
+def release(ledger, token, outcome="ok", took=SECOND, *, entry="", rest=timedelta(0), used=None, sent=True, **over):
+    ended = Ended(outcome=outcome, took=took, tokens=used, sent=sent, rest=rest)
+    return ledger.slots.release(way(**over), token=token, entry=entry, ended=ended)
 
 
 async def test_no_more_than_the_limit_is_granted_at_once_fleet_wide(redis_url):
@@ -79,7 +86,7 @@ async def test_a_waiter_that_does_not_come_back_loses_its_place_ten_seconds_afte
 async def test_what_is_kept_of_the_calls_has_an_end(ledger):
     await acquire(ledger, "a")
     rule = CircuitRule(failures=1, window=SECOND, open_for=timedelta(hours=1))
-    await ledger.slots.release("gpt", token="b", outcome="failed", took=SECOND, circuit=rule)
+    await release(ledger, "b", "failed", circuit=rule)
     assert 45 < await ledger.redis.ttl(key("slots", "gpt")) <= 65
     assert 80_000 + 3600 < await ledger.redis.ttl(key("circuit", "gpt")) <= 86_401 + 3600
 
@@ -92,13 +99,13 @@ async def test_each_outcome_leaves_of_the_circuit_what_it_should(ledger):
     await release(ledger, "a", "failed")
     assert await kept(ledger) == {"failures", "since"}
     await release(ledger, "a", "ok")
-    assert await kept(ledger) == {"took"}
+    assert await kept(ledger) == set()
     for token in "abc":
         await release(ledger, token, "failed")
-    opened = {"took", "open_until", "opened"}
+    opened = {"open_until", "opened"}
     assert await kept(ledger) == opened
     await asyncio.sleep(0.09)
-    for outcome, left in (("neutral", opened), ("ok", {"took", "opened"})):
+    for outcome, left in (("neutral", opened), ("ok", {"opened", "ramp_from", "ramp_until"})):
         await acquire(ledger, "e")
         assert await kept(ledger) == opened | {"probe", "probe_until"}
         await release(ledger, "e", outcome)
@@ -167,7 +174,7 @@ async def test_a_probe_that_fails_is_told_once(ledger):
 async def test_failures_further_apart_than_the_window_are_not_counted_together(ledger):
     rule = CircuitRule(failures=2, window=timedelta(milliseconds=50), open_for=timedelta(hours=1))
     for token in "ab":
-        assert not await ledger.slots.release("gpt", token=token, outcome="failed", took=SECOND, circuit=rule)
+        assert not await release(ledger, token, "failed", circuit=rule)
         await asyncio.sleep(0.06)
 
 

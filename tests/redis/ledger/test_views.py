@@ -7,7 +7,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.ledger import CircuitRule, Filter, LedgerDown, LedgerError, NewDelivery, new_delivery_id, open_ledger
+from gateway.ledger import (
+    CircuitRule,
+    Ended,
+    Filter,
+    LedgerDown,
+    LedgerError,
+    NewDelivery,
+    Way,
+    new_delivery_id,
+    open_ledger,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -98,9 +108,12 @@ async def test_a_password_in_the_query_of_a_url_stays_out_of_the_error_too(free_
 
 async def test_stats_show_the_calls_and_the_circuit_of_each_candidate(ledger):
     rule = CircuitRule(failures=1, open_for=timedelta(seconds=30))
+    way = Way(name="gpt", pool="gpts", concurrent=2, calls=9, tokens=999, circuit=rule)
     for token in ("a", "b", "c"):
-        await ledger.slots.acquire("gpt", token=token, limit=2, lease=timedelta(seconds=5))
-    await ledger.slots.release("gpt", token="a", outcome="failed", took=timedelta(seconds=1), circuit=rule)
+        await ledger.slots.acquire(way, token=token, lease=timedelta(seconds=5), tokens=100)
+    for token, outcome, rest in (("a", "failed", 0), ("b", "limited", 20), ("b", "out", 40)):
+        await ledger.slots.release(way, token=token, ended=Ended(outcome=outcome, rest=timedelta(seconds=rest)))
     (view,) = (await ledger.stats()).candidates
-    assert (view.name, view.in_flight, view.waiting, view.opened) == ("gpt", 1, 1, 1)
-    assert 28 < view.open_for <= 30
+    assert (view.name, view.in_flight, view.waiting, view.opened) == ("gpt", 0, 1, 1)
+    assert (view.calls, view.tokens) == (2, 200)
+    assert (28 < view.open_for <= 30, 18 < view.rests_for <= 20, 38 < view.out_for <= 40) == (True, True, True)

@@ -9,8 +9,7 @@ from datetime import timedelta
 import pytest
 
 from actors.llm.gate import Gate
-from gateway.config import Candidate
-from gateway.ledger import CircuitRule, open_ledger
+from gateway.ledger import Ended, Grant, Way, open_ledger
 from gateway.ledger.keys import key
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +18,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def gate(ledger, *, limit=1):
-    return Gate(Candidate(name="gpt", model="openai/gpt", max_concurrent=limit), ledger.slots)
+    return Gate(Way(name="gpt", pool="gpt", concurrent=limit), ledger.slots)
 
 
 async def sleep(after, _reason):
@@ -31,12 +30,12 @@ def enter(way, token, *, wait=sleep):
 
 
 def leave(way, token, outcome="ok"):
-    return way.leave(token, outcome=outcome, took=SECOND)
+    return way.leave(token, Grant(state="granted", after=SECOND), Ended(outcome=outcome, took=SECOND))
 
 
 async def calls_take(ledger, took):
     """Let the ledger learn how long a call takes: so long is the wait of the first in line."""
-    await ledger.slots.release("gpt", token="before", outcome="ok", took=took, circuit=CircuitRule())
+    await ledger.slots.release(Way(name="gpt", pool="gpt"), token="before", ended=Ended(outcome="ok", took=took))
 
 
 async def held(ledger):

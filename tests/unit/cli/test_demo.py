@@ -156,7 +156,7 @@ def test_the_table_reads_well_at_100_columns(kept):
     assert any("demo (degraded)" in line for line in lines)
     assert any("delivered at try 2" in line for line in lines)
     assert any("timestamp_out_of_tolerance" in line for line in lines)
-    candidate = CandidateView(name="demo", in_flight=0, waiting=0, open_for=0.0, opened=2)
+    candidate = CandidateView(name="demo", opened=2)
     figures = Stats(
         counts={"duplicate": 4},
         lanes={},

@@ -64,9 +64,10 @@ def test_what_the_example_only_mentions_are_the_defaults(uncommented):
 
 
 def test_what_the_models_only_mention_can_be_used(uncommented):
-    keys = {"OPENAI_API_KEY": "CANARY", "ANTHROPIC_API_KEY": "CANARY"}
-    aliases = load_models(uncommented / "models.yaml", keys).aliases
-    assert set(aliases) == {"fast", "smart", "lexicon", "gpt-mini", "haiku"}
+    names = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GEMINI_API_KEY_2")
+    aliases = load_models(uncommented / "models.yaml", dict.fromkeys(names, "CANARY")).aliases
+    assert set(aliases) == {"fast", "smart", "lexicon", "gpt-mini", "haiku", "flash", "llama", "flash#2"}
+    assert {one.pool for one in aliases["flash"].candidates} == {"flash"}
     assert aliases["lexicon"].candidates[0].max_concurrent == 20
 
 

@@ -68,6 +68,30 @@ def test_a_declared_alias_stands_before_a_model_name(models):
     assert [one.name for one in aliases["gpt"].candidates] == ["other"]
 
 
+def test_entries_that_differ_in_their_key_alone_are_a_pool(models):
+    loaded = models(
+        """
+        model_list:
+          - {model_name: gpt, litellm_params: {model: openai/a, api_key: one, rpm: 5}}
+          - {model_name: gpt, litellm_params: {model: openai/a, api_key: two}}
+          - {model_name: gpt, litellm_params: {model: openai/a, api_key: two, api_base: http://elsewhere}}
+          - {model_name: gpt, litellm_params: {model: openai/b, api_key: one}}
+          - {model_name: mini, litellm_params: {model: openai/a, api_key: one}}
+        """
+    )
+    pools = {one.name: one.pool for name in ("gpt", "mini") for one in loaded.aliases[name].candidates}
+    assert pools == {"gpt": "gpt", "gpt#2": "gpt", "gpt#3": "gpt#3", "gpt#4": "gpt#4", "mini": "mini"}
+
+
+def test_an_alias_names_who_takes_longer_prompts_and_who_may_be_asked_after_a_refusal(models):
+    fast = models(
+        TWICE + "    hookmill: {aliases: {fast: {candidates: [eu], larger_context: [gpt], on_refusal: [other, eu]}}}"
+    ).aliases["fast"]
+    assert [one.name for one in fast.larger_context] == ["gpt", "gpt#2", "eu"]
+    assert [one.name for one in fast.on_refusal] == ["other", "eu"]
+    assert [one.name for one in fast.everyone] == ["eu", "gpt", "gpt#2", "other"]
+
+
 def test_limits_of_a_model_name_hold_for_its_entries_and_those_of_an_entry_before_them(models):
     ours = "    hookmill: {candidates: {gpt: {max_concurrent: 9}, eu: {max_concurrent: 1}}}"
     limits = [one.max_concurrent for one in models(TWICE + ours).aliases["gpt"].candidates]

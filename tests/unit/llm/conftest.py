@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fakes.openai_server import serve
+from fakes.model_server import serve
 
 from actors.llm import provider
 

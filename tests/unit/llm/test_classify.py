@@ -43,8 +43,15 @@ def test_an_overrun_deadline_is_transient():
     assert classify(TimeoutError(), now=NOW).kind == "transient"
 
 
-def test_only_refused_requests_and_policies_do_not_fall_back():
-    assert {kind for kind, rule in RULES.items() if not rule.falls_back} == {"request", "policy"}
+def test_only_a_request_that_nobody_could_take_ends_it_and_only_limits_and_keys_ask_for_another_key():
+    then = {kind: rule.then for kind, rule in RULES.items() if rule.then != "next"}
+    assert then == {
+        "request": "nobody",
+        "policy": "willing",
+        "context": "larger",
+        "rate_limited": "next_key",
+        "key": "next_key",
+    }
 
 
 def test_every_class_has_its_rank_of_hope():

@@ -10,7 +10,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from fakes import openai_server as say
+from fakes import model_server as say
 from fakes.models import candidate
 from programs import ROOT
 
@@ -70,7 +70,7 @@ async def test_the_schema_travels_as_response_format_and_params_may_replace_it(f
 
 async def test_the_key_of_the_candidate_is_sent_and_nothing_else_is_asked_for(fake):
     await call(candidate(fake, "a", params={"rpm": 5, "weight": 2, "max_retries": 9, "num_retries": 9}))
-    assert fake.calls[0].authorization == "Bearer sk-fake"
+    assert fake.calls[0].key == "sk-fake"
     assert set(fake.calls[0].body) == {"model", "messages"}
 
 
@@ -123,7 +123,7 @@ async def test_a_server_that_is_not_there_is_transient(free_port, fake):
 
 async def test_an_unknown_provider_is_a_fault_of_the_configuration(fake):
     found = await trouble(candidate(fake, "a", model="nonsense/a"))
-    assert (found.kind, found.rule.falls_back) == ("key", True)
+    assert (found.kind, found.rule.then) == ("key", "next_key")
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ async def test_what_the_lexicon_cannot_answer_may_be_asked_elsewhere(fake):
     with pytest.raises(Exception, match="cannot fill the required field 'team'") as raised:
         await call(local, schema=schema)
     found = classify(raised.value, now=datetime.now(UTC))
-    assert (found.kind, found.rule.falls_back, found.rule.outcome) == ("unable", True, "neutral")
+    assert (found.kind, found.rule.then, found.rule.outcome) == ("unable", "next", "neutral")
 
 
 async def test_a_local_model_that_does_not_exist_is_a_fault_of_the_configuration(fake):
@@ -188,11 +188,11 @@ import asyncio, sys
 from datetime import timedelta
 from pathlib import Path
 from fakes.models import candidate, models
-from fakes import openai_server
+from fakes import model_server
 from actors.llm import provider
 
 async def first_call():
-    with openai_server.serve() as fake:
+    with model_server.serve() as fake:
         asked = candidate(fake, "gpt")
         await provider.warm(models(asked))
         before, paid = set(sys.modules), len(fake.calls)

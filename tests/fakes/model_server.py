@@ -1,11 +1,13 @@
-"""A real HTTP server that speaks OpenAI's chat-completions protocol and misbehaves as scripted.
+"""A real HTTP server that speaks the protocols of model providers and misbehaves as scripted.
 
     with serve() as fake:
         fake.script("gpt-a", status(500), hang(), says("fine"))     # one reply a call, then `fake.default`
-        fake.url                                                    # "http://127.0.0.1:PORT/v1"
+        fake.url                                                    # "http://127.0.0.1:PORT/v1", for OpenAI's clients
+        fake.base("anthropic")                                      # "http://127.0.0.1:PORT", for that provider's
 
 It runs in a thread with a loop of its own, so a caller may block. `fake.limit` makes it answer 429 above that many
-calls at once; `fake.most` tells the most it ever saw at once; `fake.calls` what was asked, in order.
+calls at once; `fake.most` tells the most it ever saw at once; `fake.calls` what was asked, in order;
+`fake.busiest(60)` the most calls of a key within any 60 seconds.
 """
 
 from __future__ import annotations
@@ -15,12 +17,15 @@ import json
 import socket
 import threading
 import time
+from bisect import bisect_left
 from collections import defaultdict, deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from fakes.dialects import DIALECTS, Dialect, OpenAI, Said, Words, Wrong
 from starlette.applications import Starlette
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -31,16 +36,35 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 
+FINE = Said(text="fine")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scripted:
-    """One answer of the server; `delay` in seconds before it, `drip` in seconds between its bytes."""
+    """One answer of the server: what it says in the protocol of the call, or a `body` of bytes as they are.
 
+    `delay` in seconds before it, `drip` in seconds between its bytes; `cut` is where its bytes end.
+    """
+
+    answer: Said | Wrong | Callable[[Words], Said | Wrong | None] = FINE
     status: int = 200
-    body: bytes = b""
+    body: bytes | None = None
     headers: dict[str, str] = field(default_factory=dict)
     media_type: str = "application/json"
     delay: float = 0.0
     drip: float = 0.0
+    cut: int | None = None
+
+    def render(self, dialect: Dialect, asked: dict[str, Any]) -> tuple[int, bytes]:
+        """Give the status and the bytes, in that protocol."""
+        if self.body is not None:
+            return self.status, self.body
+        answer = self.answer(dialect.words) if callable(self.answer) else self.answer
+        if answer is None:
+            raise LookupError(f"{dialect.prefix} has no such answer")
+        wrong = isinstance(answer, Wrong)
+        said = dialect.fail(answer) if isinstance(answer, Wrong) else dialect.complete(answer, asked)
+        return answer.status if wrong else self.status, json.dumps(said).encode()[: self.cut]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,62 +73,58 @@ class Asked:
 
     model: str
     body: dict[str, Any]
-    authorization: str
+    key: str
     began: float
     ended: float | None = None
     status: int = 0
 
 
-def completion(text: str | None, *, finish: str = "stop", usage: bool = True, model: str = "fake-1") -> dict[str, Any]:
-    """Make the JSON of a chat completion."""
-    counted = {"usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}} if usage else {}
-    message = {"role": "assistant", "content": text}
-    choices = [{"index": 0, "message": message, "finish_reason": finish}]
-    return {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": model, "choices": choices} | counted
-
-
 def says(content: Any, *, finish: str = "stop", usage: bool = True, delay: float = 0.0, drip: float = 0.0) -> Scripted:
     """Answer well: a text, or anything else as JSON text."""
     text = content if isinstance(content, str) else json.dumps(content)
-    return Scripted(body=json.dumps(completion(text, finish=finish, usage=usage)).encode(), delay=delay, drip=drip)
+    said = Said(text=text, finish=finish) if usage else Said(text=text, finish=finish, usage=None)
+    return Scripted(answer=said, delay=delay, drip=drip)
 
 
-def status(
-    code: int, *, message: str = "scripted fault", kind: str = "", error_code: str = "", **headers: str
-) -> Scripted:
-    """Answer with an error in OpenAI's shape; header names with underscores for dashes (`retry_after="2"`)."""
-    error = {"message": message, "type": kind or None, "param": None, "code": error_code or None}
+def status(code: int, *, message: str = "scripted fault", **headers: str) -> Scripted:
+    """Answer with an error; header names with underscores for dashes (`retry_after="2"`)."""
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Scripted(status=code, body=json.dumps({"error": error}).encode(), headers=sent)
+    return Scripted(answer=Wrong(status=code, message=message), headers=sent)
 
 
 def quota() -> Scripted:
-    """Answer as OpenAI does when the account has no money left: a 429 that no waiting cures."""
-    return status(
-        429, message="You exceeded your current quota", kind="insufficient_quota", error_code="insufficient_quota"
-    )
+    """Answer as the provider does when the account has no money left, which no waiting cures (OpenAI: a 429)."""
+    return Scripted(answer=lambda words: words.quota)
+
+
+def bad_key() -> Scripted:
+    """Answer as the provider does to a key that it does not know (Gemini: a 400)."""
+    return Scripted(answer=lambda words: words.bad_key)
+
+
+def overloaded() -> Scripted:
+    """Answer as the provider does when it has more to do than it can (Anthropic: a 529)."""
+    return Scripted(answer=lambda words: words.overloaded)
 
 
 def too_long() -> Scripted:
-    """Answer that the prompt does not fit the model."""
-    text = "This model's maximum context length is 4096 tokens. However, your messages resulted in 9000 tokens."
-    return status(400, message=text, kind="invalid_request_error", error_code="context_length_exceeded")
+    """Answer that the prompt does not fit the model, in the provider's words."""
+    return Scripted(answer=lambda words: words.too_long)
 
 
 def refused() -> Scripted:
-    """Answer that the prompt breaks the provider's content policy."""
-    text = "Your request was rejected as a result of our safety system. content_policy_violation"
-    return status(400, message=text, kind="invalid_request_error", error_code="content_policy_violation")
+    """Answer that the prompt breaks the provider's content policy (OpenAI: a 400, others: a 200 without text)."""
+    return Scripted(answer=lambda words: words.refused)
 
 
 def no_choices() -> Scripted:
-    """Answer 200 with an empty list of choices."""
-    return Scripted(body=json.dumps(completion("") | {"choices": []}).encode())
+    """Answer 200 without a choice."""
+    return Scripted(answer=Said(text=None))
 
 
 def broken_json() -> Scripted:
     """Answer 200 with JSON that ends in the middle."""
-    return Scripted(body=json.dumps(completion("fine")).encode()[:40])
+    return Scripted(cut=40)
 
 
 def html(code: int = 200) -> Scripted:
@@ -122,7 +142,7 @@ def drip(text: str = "slowly", *, every: float = 0.2) -> Scripted:
     return says(text, drip=every)
 
 
-class FakeOpenAI:
+class FakeProvider:
     """The server's state: scripts per model, and what it saw."""
 
     def __init__(self, *, latency: float = 0.0, limit: int | None = None) -> None:
@@ -133,12 +153,26 @@ class FakeOpenAI:
         self.now_in = 0
         self.most = 0
         self.turned_away = 0
-        self.url = ""
+        self.root = ""
         self.scripts: dict[str, deque[Scripted]] = defaultdict(deque)
 
     def script(self, model: str, *replies: Scripted) -> None:
         """Queue replies for that model; when they are used up, `default` answers."""
         self.scripts[model].extend(replies)
+
+    @property
+    def url(self) -> str:
+        """The `api_base` for OpenAI's clients."""
+        return self.base(OpenAI.prefix)
+
+    def base(self, provider: str) -> str:
+        """Give the `api_base` for that provider, by the prefix of its models in LiteLLM."""
+        return self.root + DIALECTS[provider].base
+
+    def busiest(self, seconds: float, *, key: str | None = None) -> int:
+        """Give the most calls that began within any window of that length, of that key or of all."""
+        times = sorted(call.began for call in self.calls if key in {None, call.key})
+        return max((bisect_left(times, begin + seconds) - at for at, begin in enumerate(times)), default=0)
 
     def asked(self, model: str) -> list[Asked]:
         """Give the calls for that model, in order of arrival."""
@@ -146,17 +180,15 @@ class FakeOpenAI:
 
     def app(self) -> Starlette:
         """Make the application."""
-        return Starlette(routes=[Route("/v1/chat/completions", self.complete, methods=["POST"])])
+        ways = [(one.path, partial(self.complete, one)) for one in DIALECTS.values()]
+        return Starlette(routes=[Route(path, way, methods=["POST"]) for path, way in ways])
 
-    async def complete(self, request: Request) -> Response:
+    async def complete(self, dialect: Dialect, request: Request) -> Response:
         """Answer one call as scripted, with its time counted as one of those at once."""
+        began = time.monotonic()
         body = await request.json()
-        asked = Asked(
-            model=body["model"],
-            body=body,
-            authorization=request.headers.get("authorization", ""),
-            began=time.monotonic(),
-        )
+        model, key = dialect.model(body, request.path_params), dialect.key(request.headers)
+        asked = Asked(model=model, body=body, key=key, began=began)
         self.calls.append(asked)
         self.now_in += 1
         self.most = max(self.most, self.now_in)
@@ -166,8 +198,8 @@ class FakeOpenAI:
         finally:
             self.now_in -= 1
             asked.ended = time.monotonic()
-        asked.status = reply.status
-        return _respond(reply)
+        asked.status, content = reply.render(dialect, body)
+        return _respond(reply, asked.status, content)
 
     def _choose(self, asked: Asked) -> Scripted:
         if self.limit is not None and self.now_in > self.limit:
@@ -188,26 +220,26 @@ class FakeOpenAI:
             await asyncio.sleep(0.05)
 
 
-def _respond(reply: Scripted) -> Response:
+def _respond(reply: Scripted, code: int, content: bytes) -> Response:
     if not reply.drip:
-        return Response(reply.body, reply.status, reply.headers, reply.media_type)
+        return Response(content, code, reply.headers, reply.media_type)
 
     async def bytewise() -> AsyncIterator[bytes]:
-        for byte in reply.body:
+        for byte in content:
             yield bytes([byte])
             await asyncio.sleep(reply.drip)
 
-    return StreamingResponse(bytewise(), reply.status, reply.headers, reply.media_type)
+    return StreamingResponse(bytewise(), code, reply.headers, reply.media_type)
 
 
 @contextmanager
-def serve(*, latency: float = 0.0, limit: int | None = None) -> Iterator[FakeOpenAI]:
+def serve(*, latency: float = 0.0, limit: int | None = None) -> Iterator[FakeProvider]:
     """Run the server on a free port of 127.0.0.1 until the block ends."""
-    fake = FakeOpenAI(latency=latency, limit=limit)
+    fake = FakeProvider(latency=latency, limit=limit)
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", 0))
-        fake.url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        fake.root = f"http://127.0.0.1:{listening.getsockname()[1]}"
         config = uvicorn.Config(fake.app(), log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
