@@ -1,20 +1,22 @@
-"""Notices about dead letters: any worker looks, the ledger sees to it that one is made."""
+"""Notices to the sink of [alerts]: any worker may have one made, the ledger sees to it that only one is."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gateway.ledger import AlertRules
+from gateway.ledger import AlertRules, LedgerError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from gateway.config import Config
     from gateway.ledger import Ledger
 
 PAUSE = timedelta(seconds=5)
+
+Notify = Callable[[str, str, Mapping[str, Any]], Awaitable[None]]
+"""Tells somebody: of what kind it is, what it is about, and plain JSON values; it never raises."""
 
 logger = logging.getLogger(__name__)
 
@@ -47,3 +49,17 @@ def watch_for(rules: AlertRules) -> Callable[[Ledger], Awaitable[timedelta]]:
         return PAUSE
 
     return look_for_alerts
+
+
+def notifier(ledger: Ledger, rules: AlertRules | None) -> Notify:
+    """Make what tells the log, and the sink of [alerts] where there is one."""
+
+    async def notify(kind: str, about: str, notice: Mapping[str, Any]) -> None:
+        logger.warning("%s: %s: %s", kind, about, ", ".join(f"{name} {value}" for name, value in notice.items()))
+        if rules is not None:
+            try:
+                await ledger.notify(rules, kind, about, notice)
+            except LedgerError as error:
+                logger.error("sink %s is not told: %s", rules.sink, error)  # noqa: TRY400 - the trace says nothing more
+
+    return notify

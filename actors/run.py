@@ -139,7 +139,13 @@ class Run:
         naming what each candidate of the alias `model` failed with.
         """
         question = Question(
-            alias=model, prompt=prompt, untrusted=untrusted, into=into, token=f"{self._work.id} {name} {key or ''}"
+            alias=model,
+            prompt=prompt,
+            untrusted=untrusted,
+            into=into,
+            token=f"{self._work.id} {name} {key or ''}",
+            source=self.event.source,
+            pipeline=self._pipeline.name,
         )
 
         async def compute() -> tuple[Any, dict[str, Any]]:

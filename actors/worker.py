@@ -23,11 +23,12 @@ import dramatiq
 from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.middleware import Middleware
 
-from actors.alerts import alert_rules, watch_for
+from actors.alerts import alert_rules, notifier, watch_for
 from actors.broker import LaneBroker, Queue
 from actors.deliver import Deliverer
 from actors.keeper import Keeper
 from actors.llm import Asker, provider
+from actors.llm.purse import Budgets, Purse
 from actors.loop import QuickLoop, wait_for
 from actors.owner import Owner
 from actors.processes import Processes
@@ -200,7 +201,9 @@ class Workshop(Middleware):
         )
         self._owner = Owner(self._ledger, self._keeper, name=name)
         self._sinks = open_sinks(self._config)
-        asker = Asker(self._models, self._ledger.slots, call=provider.call)
+        notify = notifier(self._ledger, rules)
+        purse = Purse(self._ledger.spending, Budgets.of(self._config), price=provider.price, notify=notify)
+        asker = Asker(self._models, self._ledger.slots, purse=purse, notify=notify)
         place = Place(
             ledger=self._ledger,
             asker=asker,

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import secrets
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from actors.errors import Failure
 from actors.llm import output, prompt, provider
 from actors.llm.classify import HOPE, Trouble
-from actors.llm.gate import Gate
+from actors.llm.gate import UNUSED, Gate
 from actors.llm.records import Answer, Reply
-from actors.llm.taken import Taken, take, worst
+from actors.llm.taken import KEY_REST, Taken, take, worst
+from gateway.ledger import BudgetSpent
 from otel.records import ModelCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from actors.alerts import Notify
+    from actors.llm.purse import Purse
     from actors.llm.records import Call, Message, Question, Wait
     from gateway.config import Alias, Candidate, Models
-    from gateway.ledger.slots import Slots
+    from gateway.ledger import Grant, Hold, Slots
 
 REPAIRS = 2
 """How often a candidate is shown what is wrong with its answer."""
@@ -45,23 +48,22 @@ class Troubled(Exception):  # noqa: N818 - how a candidate ends, not a fault of 
 
 
 class LeftAlone(Exception):  # noqa: N818 - as above
-    """Nobody calls a candidate until `after` is over: its circuit is open, or its provider has had enough."""
+    """Nobody calls a candidate until `after` is over: an open circuit, a provider that has had enough, a budget."""
 
-    def __init__(self, after: timedelta, why: str) -> None:
-        """Take the time until it is asked again, and why it is not."""
+    def __init__(self, after: timedelta, why: str, *, for_all: bool = False) -> None:
+        """Take the time until it is asked again, why it is not, and whether no other one is to be asked either."""
         super().__init__(why)
-        self.after = after
-        self.why = why
+        self.after, self.why, self.for_all = after, why, for_all
 
 
 class Asker:
     """Asks models for the runs of one worker process (one event loop)."""
 
-    def __init__(self, models: Models, slots: Slots, call: Call = provider.call) -> None:
-        """Take the configured models, the fleet's slots, and what calls a provider."""
-        self._models = models
-        self._slots = slots
-        self._call = call
+    def __init__(
+        self, models: Models, slots: Slots, *, purse: Purse, notify: Notify, call: Call = provider.call
+    ) -> None:
+        """Take the configured models, the fleet's slots, the budgets, who is told, and what calls a provider."""
+        self._models, self._slots, self.purse, self._notify, self._call = models, slots, purse, notify, call
         self._gates: dict[str, Gate] = {}
 
     async def ask(self, question: Question, *, wait: Wait, called: Callable[[ModelCall], None]) -> Answer:
@@ -84,6 +86,10 @@ class Asker:
     async def call(self, candidate: Candidate, messages: Sequence[Message], *, into: Any, within: timedelta) -> Taken:
         """Call a candidate once and say what came of it; only cancellation raises."""
         return await take(self._call, candidate, messages, into=into, within=within)
+
+    async def tell_key(self, candidate: Candidate, trouble: Trouble) -> None:
+        """Have somebody told that a key is no good."""
+        await self._notify("model_key", candidate.name, {"why": str(trouble), "again_in_s": KEY_REST.total_seconds()})
 
     def gate(self, candidate: Candidate) -> Gate:
         """Give the way to that candidate, one for all asks of this process."""
@@ -123,6 +129,7 @@ class Asking:
                 return await self._attempts(candidate, share=len(line) + 1)
             except LeftAlone as left:
                 alone[candidate.name] = left
+                line = [] if left.for_all else line
             except Troubled as troubled:
                 line = self._rest(line, after=candidate, trouble=troubled.trouble)
                 if troubled.trouble.kind == "rate_limited":  # it comes back, and waiting for that is no failure
@@ -184,18 +191,20 @@ class Asking:
         return self._conclude(taken.value)
 
     async def _take(self, candidate: Candidate, messages: Sequence[Message], *, share: int) -> Taken:
-        """Make one call within a slot and a fair share of what is left of the deadline."""
+        """Make one call, with the fleet's leave, room in its budgets, and a fair share of the time that is left."""
         within = min(candidate.timeout, self._left / share)
         if within <= timedelta():
             raise Troubled(TOO_LATE)
+        read, written = worst(candidate, messages)
         gate = self._asker.gate(candidate)
-        reason = f"model {self._alias.name}: waiting for a slot of {candidate.name}"
-        tokens = worst(candidate, messages)
-        grant = await gate.enter(self._token, timeout=within, tokens=tokens, wait=self._wait, reason=reason)
+        grant = await gate.enter(
+            self._token, timeout=within, tokens=read + written, wait=self._wait, reason=self._waits_for(candidate)
+        )
         if grant.state == "out":
             raise Troubled(KEY_OUT)
         if grant.state != "granted":
             raise LeftAlone(grant.after, f"{candidate.name}: {WHY[grant.state]}")
+        hold = await self._afford(candidate, gate, grant, read=read, written=written)
         began = time.monotonic()
         taken = Taken(trouble=CANCELLED)
         try:
@@ -205,7 +214,26 @@ class Asking:
             self._left -= took
             self._tell(candidate, taken, took)
             await gate.leave(self._token, grant, taken.ended(took))
+            await self._asker.purse.settle(hold, taken.cost)
+        if taken.trouble and taken.trouble.kind == "key":
+            await self._asker.tell_key(candidate, taken.trouble)
         return taken
+
+    def _waits_for(self, candidate: Candidate) -> str:
+        return f"model {self._alias.name}: waiting for a slot of {candidate.name}"
+
+    async def _afford(self, candidate: Candidate, gate: Gate, grant: Grant, *, read: int, written: int) -> Hold:
+        """Reserve what the call can cost; who cannot gives the fleet's leave back."""
+        purse = self._asker.purse
+        try:
+            return await purse.reserve(self._question, candidate, read=read, written=written)
+        except BudgetSpent as spent:
+            await gate.leave(self._token, grant, UNUSED)
+            after = spent.until - datetime.now(UTC)
+            raise LeftAlone(after, f"{candidate.name}: {spent}", for_all=purse.budgets.waits(spent.name)) from None
+        except BaseException:
+            await gate.leave(self._token, grant, UNUSED)
+            raise
 
     def _tell(self, candidate: Candidate, taken: Taken, took: timedelta) -> None:
         trouble, reply = taken.trouble, taken.reply or Reply(text=None, finish_reason="", model=candidate.model)

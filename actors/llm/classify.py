@@ -39,6 +39,9 @@ KEY_MARKS = (
 GARBLED_MARK = "error converting to valid response"
 """LiteLLM's words for a 200 of Gemini that it cannot read, to which it gives the status 422."""
 
+UNREAD = "APIConnectionError"
+"""LiteLLM's class for answers of some providers that it cannot read; these have headers, too."""
+
 CONTEXT_MARKS = (
     "context_length_exceeded",
     "maximum context length",  # OpenAI's words, unmapped when they come through OpenRouter
@@ -90,12 +93,16 @@ STATUSES: Mapping[int, Kind] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """Why a call gave no answer; `name` is an exception's class or a short word, never content."""
+    """Why a call gave no answer; `name` is an exception's class or a short word, never content.
+
+    `refused`: its provider answered that it does not do it, and so takes no money for it.
+    """
 
     kind: Kind
     name: str
     status: int | None = None
     retry_after: timedelta | None = None
+    refused: bool = False
 
     @property
     def rule(self) -> Rule:
@@ -110,8 +117,14 @@ def classify(error: Exception, *, now: datetime) -> Trouble:
     """Say what a provider's exception means; `now` (aware) resolves a Retry-After that is a date."""
     status = getattr(error, "status_code", None)
     status = status if isinstance(status, int) else None
-    retry_after = parse_retry_after(_headers(error), now=now)
-    return Trouble(kind=_kind(error, status), name=type(error).__name__, status=status, retry_after=retry_after)
+    headers, name = _headers(error), type(error).__name__
+    return Trouble(
+        kind=_kind(error, status),
+        name=name,
+        status=status,
+        retry_after=parse_retry_after(headers, now=now),
+        refused=bool(headers) and name != UNREAD and GARBLED_MARK not in _words(error),
+    )
 
 
 def flaw(reply: Reply) -> Trouble | None:
@@ -138,7 +151,7 @@ def parse_retry_after(headers: Mapping[str, str], *, now: datetime) -> timedelta
 
 def _kind(error: Exception, status: int | None) -> Kind:
     names = {base.__name__ for base in type(error).__mro__}
-    words = f"{error} {getattr(error, 'body', None)}"[:4000].lower()
+    words = _words(error)
     if "ContentPolicyViolationError" in names:
         return "policy"
     if status is None or status < 400 or GARBLED_MARK in words:  # no answer, or one that could not be read
@@ -148,6 +161,10 @@ def _kind(error: Exception, status: int | None) -> Kind:
     if "ContextWindowExceededError" in names or (status < 500 and any(mark in words for mark in CONTEXT_MARKS)):
         return "context"
     return _by_status(status, answered=bool(_headers(error)))
+
+
+def _words(error: Exception) -> str:
+    return f"{error} {getattr(error, 'body', None)}"[:4000].lower()
 
 
 def _by_status(status: int, *, answered: bool) -> Kind:

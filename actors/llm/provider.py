@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 CHARS_PER_TOKEN = 4
 """For providers that send no usage: an estimate is wrong by a little, nothing by everything."""
 
+PRICES = ("input_cost_per_token", "output_cost_per_token")
+"""LiteLLM's words for a candidate's own prices, in USD."""
+
 WARM = [{"role": "user", "content": "warm"}]
 SILENT = {"max_retries": 0, "num_retries": 0, "stream": False, "no-log": True, "drop_params": True}
 
@@ -101,7 +104,21 @@ async def call(
         timeout=timeout.total_seconds(),
         **{name: value for name, value in asked.items() if value is not None},
     )
-    return _reply(litellm, response, candidate=candidate, asked=sum(len(message["content"]) for message in messages))
+    return _reply(response, candidate=candidate, asked=sum(len(message["content"]) for message in messages))
+
+
+def price(candidate: Candidate, read: int, written: int) -> float | None:
+    """Give what so many tokens cost in USD, by the candidate's own prices or LiteLLM's; None where none is known."""
+    if _is_local(candidate.model):
+        return 0.0
+    own = {name: float(str(candidate.params[name])) for name in PRICES if name in candidate.params}
+    if own:
+        return sum(tokens * own.get(name, 0.0) for name, tokens in zip(PRICES, (read, written), strict=True))
+    try:
+        parts = prepare().cost_per_token(model=candidate.model, prompt_tokens=read, completion_tokens=written)
+    except Exception:  # noqa: BLE001 - no price: LiteLLM has a class of its own for every way of not knowing it
+        return None
+    return float(sum(parts))
 
 
 async def close() -> None:
@@ -116,12 +133,12 @@ def _response_format(schema: Schema | None) -> dict[str, Any] | None:
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema)}}
 
 
-def _reply(litellm: Any, response: Any, *, candidate: Candidate, asked: int) -> Reply:
+def _reply(response: Any, *, candidate: Candidate, asked: int) -> Reply:
     choice = response.choices[0] if response.choices else None
     text = (choice.message.content or "") if choice else None
     read, written, counted = _tokens(response, asked=asked, answered=len(text or ""))
     degraded = candidate.model.partition("/")[0] == local.PROVIDER
-    cost = 0.0 if degraded else _cost(litellm, response, candidate=candidate, tokens=(read, written))
+    cost = _cost(response) or price(candidate, read, written)
     return Reply(
         text=text,
         finish_reason=(choice.finish_reason or "") if choice else "",
@@ -143,13 +160,7 @@ def _tokens(response: Any, *, asked: int, answered: int) -> tuple[int, int, bool
     return -(-asked // CHARS_PER_TOKEN), -(-answered // CHARS_PER_TOKEN), False
 
 
-def _cost(litellm: Any, response: Any, *, candidate: Candidate, tokens: tuple[int, int]) -> float | None:
-    """Give the price in USD: LiteLLM's for this response, else by our count of tokens; None where no price is known."""
+def _cost(response: Any) -> float:
+    """Give LiteLLM's price of this response in USD; 0 where it knows none, or the response tells no tokens."""
     hidden = getattr(response, "_hidden_params", {}) or {}
-    if cost := hidden.get("response_cost"):
-        return float(cost)
-    try:
-        parts = litellm.cost_per_token(model=candidate.model, prompt_tokens=tokens[0], completion_tokens=tokens[1])
-    except Exception:  # noqa: BLE001 - no price: LiteLLM has a class of its own for every way of not knowing it
-        return None
-    return float(sum(parts))
+    return float(hidden.get("response_cost") or 0)

@@ -25,7 +25,8 @@ class Question:
     """What a step asks: trusted instructions in `prompt`, somebody else's text in `untrusted`.
 
     `into` is anything pydantic's TypeAdapter takes, None for plain text. `token` names the step to the slots: the same
-    step asking again keeps its place in the line; blank gives a random one.
+    step asking again keeps its place in the line; blank gives a random one. `source` and `pipeline` say whose budget
+    it is.
     """
 
     alias: str
@@ -33,6 +34,8 @@ class Question:
     untrusted: str | None = field(default=None, repr=False)
     into: Any = None
     token: str = ""
+    source: str = ""
+    pipeline: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

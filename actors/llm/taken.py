@@ -47,15 +47,26 @@ class Taken:
     def _tokens(self) -> int | None:
         """What the provider counted; none where it refused the call, not known where it may have gone on with it."""
         if self.reply is None:
-            return 0 if self.trouble and self.trouble.status and self.trouble.status < 500 else None
+            return 0 if self._refused else None
         return self.reply.input_tokens + self.reply.output_tokens
 
+    @property
+    def cost(self) -> float | None:
+        """What it cost in US dollars; None where its provider may have gone on with it."""
+        if self.reply is None:
+            return 0.0 if self._refused else None
+        return self.reply.cost_usd
 
-def worst(candidate: Candidate, messages: Sequence[Message]) -> int:
-    """Give the tokens that a call can take: no token is shorter than a byte."""
-    asked = sum(len(message["content"].encode()) + PER_MESSAGE for message in messages)
-    answered = candidate.params.get("max_completion_tokens") or candidate.params.get("max_tokens") or TYPICAL
-    return asked + int(str(answered))
+    @property
+    def _refused(self) -> bool:
+        return self.trouble is not None and self.trouble.refused
+
+
+def worst(candidate: Candidate, messages: Sequence[Message]) -> tuple[int, int]:
+    """Give the most tokens that a call can read and write: no token is shorter than a byte."""
+    read = sum(len(message["content"].encode()) + PER_MESSAGE for message in messages)
+    written = candidate.params.get("max_completion_tokens") or candidate.params.get("max_tokens") or TYPICAL
+    return read, int(str(written))
 
 
 async def take(call: Call, candidate: Candidate, messages: Sequence[Message], *, into: Any, within: timedelta) -> Taken:

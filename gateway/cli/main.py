@@ -10,6 +10,7 @@ import typer
 from gateway.cli import (
     audit,
     check,
+    costs,
     dead,
     events,
     init,
@@ -82,6 +83,7 @@ COMMANDS: tuple[tuple[Callable[..., None], str, tuple[str, ...]], ...] = (
     (why.why, "Say where an event is, and why.", ("hookmill why evt_01JD3M0X2V8Q5W6R7T9Y1Z2A3B",)),
     (schedules.schedules, "Show which events of our own come when.", ("hookmill schedules",)),
     (models.models, "Show the models: calls, limits, circuits.", ("hookmill models", "hookmill models --json")),
+    (costs.costs, "Show what the models cost.", ("hookmill costs", "hookmill costs --days 31 --json")),
     (stats.stats, "Show the ledger in figures.", ("hookmill stats", "hookmill stats --json | jq .dead")),
     (
         audit.audit,

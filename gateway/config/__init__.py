@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.config.alerts import Alerts
+from gateway.config.budgets import Budget
 from gateway.config.door import Door
 from gateway.config.errors import ConfigError
 from gateway.config.models import Alias, Candidate, Models, load_models
@@ -16,6 +17,7 @@ from gateway.config.toml import Config, load_config
 __all__ = [
     "Alerts",
     "Alias",
+    "Budget",
     "Candidate",
     "Config",
     "ConfigError",

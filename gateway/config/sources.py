@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator
 
+from gateway.config.budgets import Budget, BudgetTable, make_budget
 from gateway.config.errors import Key, expected, nearest, shown
 from gateway.config.reading import Reading, Table
 from gateway.config.retry import Retry, RetryTable, read_retry
@@ -72,6 +73,7 @@ class Source:
     retry: Retry = field(default_factory=Retry)
     public_url: str = field(default="", repr=False)  # its path or query may hold a token
     verify_token: Secret | None = None
+    budget: Budget | None = None
 
     @property
     def rules(self) -> Rules:
@@ -138,9 +140,10 @@ class SourceTable(SecretTable):
     body_timeout: Duration | None = None
     timeout: Duration | None = None
     retry: RetryTable | None = None
+    budget: BudgetTable | None = None
 
 
-APART = frozenset({"scheme", "secret", "secrets", "limit", "burst", "dedupe", "retry", "max_body"})
+APART = frozenset({"scheme", "secret", "secrets", "limit", "burst", "dedupe", "retry", "max_body", "budget"})
 
 
 def read_source(reading: Reading, name: str, raw: object, *, sinks: Collection[str]) -> Source | None:
@@ -161,6 +164,7 @@ def read_source(reading: Reading, name: str, raw: object, *, sinks: Collection[s
         secrets=secrets,
         limit=_limit(reading, table, at=at),
         retry=read_retry(reading, table.retry or RetryTable(), at=(*at, "retry")),
+        budget=make_budget(reading, table.budget, at=(*at, "budget")),
         max_body=table.max_body or scheme.max_body,
         **_renamed(table.dedupe or DedupeTable()),
         **table.written(without=APART),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from gateway.config.alerts import Alerts, read_alerts
+from gateway.config.budgets import Budget, read_budget
 from gateway.config.door import Door, read_door
 from gateway.config.errors import ConfigError, nearest
 from gateway.config.reading import Reading, Table
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
-TABLES = ("sources", "sinks", "schedules", "gateway", "retention", "alerts")
+TABLES = ("sources", "sinks", "schedules", "gateway", "retention", "alerts", "budget")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class Config:
     door: Door = field(default_factory=Door)
     retention: Retention = field(default_factory=Retention)
     alerts: Alerts | None = None
+    budget: Budget | None = None
 
 
 class RetentionTable(Table):
@@ -64,9 +66,11 @@ def load_config(path: Path, env: Mapping[str, str]) -> Config:
     retention = reading.table(RetentionTable, document.get("retention", {}), at=("retention",))
     door = read_door(reading, document.get("gateway"))
     alerts = read_alerts(reading, document.get("alerts"), sinks=raw_sinks)
+    budget = read_budget(reading, document.get("budget"))
     reading.finish()
     return Config(
         alerts=alerts,
+        budget=budget,
         door=door,
         path=path,
         retention=Retention(**retention.written() if retention else {}),

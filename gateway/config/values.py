@@ -31,6 +31,7 @@ BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**
 SHORTEST, LONGEST = timedelta(milliseconds=1), timedelta(days=3650)
 LARGEST = 256 * 2**20  # a body is held in memory, and a Redis value ends at 512 MiB
 MOST = 10**9
+MOST_DOLLARS = 10**6  # in billionths it still is a whole number to Redis and Lua
 
 DURATION = re.compile(r"([0-9]{1,8}(?:\.[0-9]{1,6})?) ?(ms|s|m|h|d)")
 SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?([A-Za-z]+)")
@@ -121,6 +122,13 @@ def ratio(value: object) -> float:
     """Read a part of a whole: a number above 0 and up to 1."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
         raise expected("a number above 0, at most 1", value)
+    return float(value)
+
+
+def dollars(value: object) -> float:
+    """Read an amount of US dollars, 0 to a million."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_DOLLARS:
+        raise expected("an amount of US dollars from 0 to 1,000,000", value)
     return float(value)
 
 
@@ -217,6 +225,7 @@ Attempts = Annotated[int, PlainValidator(whole(1, 1000))]
 Concurrency = Annotated[int, PlainValidator(whole(1, 10_000))]
 Growth = Annotated[float, PlainValidator(growth)]
 Ratio = Annotated[float, PlainValidator(ratio)]
+Dollars = Annotated[float, PlainValidator(dollars)]
 Flag = Annotated[bool, PlainValidator(flag)]
 Named = Annotated[dict[str, object], PlainValidator(named)]
 String = Annotated[str, PlainValidator(string)]

@@ -23,16 +23,19 @@ from gateway.ledger.ledger import Ledger, open_ledger
 from gateway.ledger.letters import AuditEntry, AuditFilter
 from gateway.ledger.progress import Progress
 from gateway.ledger.slots import CircuitRule, Ended, Grant, Slots, Way
+from gateway.ledger.spending import Account, BudgetSpent, Hold, Near, Spending
 from gateway.ledger.view import CandidateView, Filter, GroupView, Stats, StepView, WorkView
 
 __all__ = [
     "ALERTS",
+    "Account",
     "Admission",
     "AlertRules",
     "AuditEntry",
     "AuditFilter",
     "Beat",
     "Begun",
+    "BudgetSpent",
     "Bulk",
     "By",
     "CandidateView",
@@ -42,17 +45,20 @@ __all__ = [
     "Filter",
     "Grant",
     "GroupView",
+    "Hold",
     "Ledger",
     "LedgerDown",
     "LedgerError",
     "LedgerFull",
     "Limit",
+    "Near",
     "NewDelivery",
     "Progress",
     "ReplicasLate",
     "Retention",
     "Rules",
     "Slots",
+    "Spending",
     "Stats",
     "StepView",
     "Tally",

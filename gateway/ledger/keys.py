@@ -48,8 +48,8 @@ KEYS = {
     "swept": f"{TAG}:swept",
     # Who replayed, discarded, paused or resumed what: list of JSON, the newest first. Capped at 10,000.
     "audit": f"{TAG}:audit",
-    # The last notice about too many dead letters: string, its event. TTL `alerts.repeat`, so that none comes before.
-    "alerted": f"{TAG}:alerted",
+    # The last notice of its kind: string, its event. TTL until the next of that kind may come. A handful of kinds.
+    "alerted": f"{TAG}:alerted:",
     # Calls in flight per model candidate (zset token -> end of lease), those who wait for one, and the circuit (hash)
     # of its pool. `minute`: the calls of the last minute by time, TTL a minute; `pace`: hash of their tokens, of what a
     # call takes, of when the candidate rests, TTL a day. Candidates: set, kept, one per candidate that was ever called.
@@ -59,6 +59,11 @@ KEYS = {
     "circuit": f"{TAG}:circuit:",
     "minute": f"{TAG}:minute:",
     "pace": f"{TAG}:pace:",
+    # What models cost, in billionths of a US dollar: hash of a day, or of a month, name -> spent, and what is reserved.
+    # TTL 62 and 400 days. A dozen fields for each source, pipeline and model.
+    "spent": f"{TAG}:spent:",
+    # Calls whose cost is in the books: string. TTL a minute, in which it may be told again.
+    "settled": f"{TAG}:settled:",
     # Workers by the time of their last sweep, in ms: zset. Those unseen for a minute are dropped.
     "workers": f"{TAG}:workers",
     # API tokens: hash sha256 -> JSON name, scopes, expiry. Kept until revoked.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import RedisError
 
 from gateway.ledger.admission import admit_arguments
-from gateway.ledger.alert import alert_arguments
+from gateway.ledger.alert import alert_arguments, notice_arguments
 from gateway.ledger.connection import connect
 from gateway.ledger.errors import LedgerError, no_ledger
 from gateway.ledger.event import Begun, By, Event, Retention, Sweep, Verdict, Work
@@ -18,6 +18,7 @@ from gateway.ledger.letters import Letters
 from gateway.ledger.progress import make_progress
 from gateway.ledger.scripts import Scripts
 from gateway.ledger.slots import Slots, ms
+from gateway.ledger.spending import Spending
 from gateway.ledger.views import answer
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Ledger(Letters):
         self.redis = redis
         self.scripts = Scripts(redis, shebang=shebang, wait=wait)
         self.slots = Slots(self.scripts)
+        self.spending = Spending(self.scripts)
         kept = retention or Retention()
         self._keep = (ms(kept.keep), ms(kept.keep_dead))
 
@@ -160,6 +162,10 @@ class Ledger(Letters):
     async def alert(self, rules: AlertRules) -> str:
         """Record a notice for a sink if there are too many dead letters; gives it as JSON, or "" if there are not."""
         return str((await self.scripts("alert", *alert_arguments(rules))).decode())
+
+    async def notify(self, rules: AlertRules, kind: str, about: str, notice: Mapping[str, Any]) -> bool:
+        """Record a notice (plain JSON values) for the sink of the rules; False where the last one is too young."""
+        return {1: True, 0: False}[await self.scripts("notice", *notice_arguments(rules, kind, about, notice))]
 
     async def progress(self, marks: Mapping[str, str]) -> dict[str, Progress | None]:
         """Tell how far those works are that changed since their mark ("" for none); None for one that is gone."""

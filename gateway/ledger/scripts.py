@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 SHEBANG = "#!lua"
 NAMES = (
     "acquire", "admit", "alert", "begin", "bury", "cancel", "checkpoint", "discard", "finish",
-    "pause", "postpone", "progress", "release", "renew", "replay", "schedule", "sweep",
+    "notice", "pause", "postpone", "progress", "release", "renew", "replay", "schedule", "spend", "sweep",
 )  # fmt: skip
 
-SHARED = {"acquire": ("pace",), "release": ("pace",)}
+SHARED = {"acquire": ("pace",), "release": ("pace",), "alert": ("telling",), "notice": ("telling",)}
 """What scripts share beyond shared.lua."""
 
 

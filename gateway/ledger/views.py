@@ -13,6 +13,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from gateway.ledger.errors import LedgerDown, ReplicasLate
 from gateway.ledger.event import received_ms
 from gateway.ledger.keys import LANES, key
+from gateway.ledger.spending import NANO, WARNED
 from gateway.ledger.view import CandidateView, Filter, GroupView, Stats, WorkView, make_steps, make_view
 
 if TYPE_CHECKING:
@@ -134,6 +135,15 @@ class Views:
             memory=memory["used_memory"],
             memory_limit=memory["maxmemory"],
         )
+
+    async def book(self, period: str) -> dict[str, float]:
+        """Give what models cost on a day (2026-11-21) or in a month (2026-11): US dollars by name.
+
+        The names are `all`, `source X`, `pipeline X`, `model X`; with `held ` before them it is what is reserved.
+        """
+        kept = await answer(self.redis.hgetall(key("spent", period)))
+        named = ((name.decode(), int(number) / NANO) for name, number in kept.items())
+        return {name: dollars for name, dollars in named if not name.startswith(WARNED)}
 
     async def paused(self) -> set[str]:
         """Give what is paused, as `source:NAME`, `pipeline:NAME`, `sink:NAME`."""

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from fakes.dialects import DIALECTS
 
+from actors.llm import Asker, provider
+from actors.llm.purse import Budgets, Purse
 from gateway.config import Alias, Candidate, Models
 
 if TYPE_CHECKING:
     from fakes.model_server import FakeProvider
+
+    from gateway.ledger import Ledger
 
 SECONDS = timedelta(seconds=1)
 
@@ -29,3 +33,14 @@ def models(*candidates: Candidate, deadline: timedelta = 10 * SECONDS, **over: A
     """Make the alias `fast` of these candidates, in order."""
     alias = Alias(name="fast", candidates=candidates, deadline=deadline, **over)
     return Models(path=Path("models.yaml"), aliases={"fast": alias})
+
+
+def asker(configured: Models, ledger: Ledger, budgets: Budgets | None = None, told: list[Any] | None = None) -> Asker:
+    """Make what asks them, under those budgets; notices go to `told`."""
+
+    async def notify(*notice: Any) -> None:
+        if told is not None:
+            told.append(notice)
+
+    purse = Purse(ledger.spending, budgets or Budgets(), price=provider.price, notify=notify)
+    return Asker(configured, ledger.slots, purse=purse, notify=notify)

@@ -28,7 +28,7 @@ SCRIPTS = {
     "gateway": {"admit", "progress", "replay", "discard", "pause"},
     "worker": {
         *("admit", "begin", "renew", "checkpoint", "finish", "postpone", "bury", "sweep", "schedule", "alert"),
-        *("acquire", "release"),
+        *("acquire", "release", "spend", "notice"),
     },
     "ops": {"replay", "discard", "cancel", "pause"},
 }

@@ -6,8 +6,8 @@
 --       8 how many are too many, or 0, 9 how many new ones are, or 0, 10 ms in which they are new, 11 ms until the next
 -- Returns  the notice (JSON), or '' if there is nothing to tell
 
-if redis.call('EXISTS', K.alerted) == 1 then return '' end
-local id, delivery, sink, now = ARGV[1], ARGV[4], ARGV[5], clock()
+if redis.call('EXISTS', K.alerted .. 'dead_letters') == 1 then return '' end
+local now = clock()
 local most, most_new, window = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local dead = redis.call('ZCARD', K.dead)
 local new = redis.call('ZCOUNT', K.dead, now - window, '+inf')
@@ -18,15 +18,5 @@ local notice = cjson.encode({
   kind = 'dead_letters', reason = too_many and 'count' or 'growth', dead = dead, dead_threshold = most,
   new = new, new_threshold = most_new, new_within_s = window / 1000, newest = redis.call('ZREVRANGE', K.dead, 0, 0)[1],
 })
-redis.call('SET', K.alerted, id, 'PX', ARGV[11])
-redis.call('HSET', K.event .. id, 'record', ARGV[2], 'body', notice)
-redis.call('HSET', K.work .. id, 'kind', 'run', 'group', 'source:' .. ALERTS, 'source', ALERTS, 'pipeline', ALERTS,
-  'generation', 0, 'timeout', ARGV[7], 'trace', ARGV[3], 'received', now, 'size', #notice, 'state', 'done', 'attempts', 0,
-  'lives', 0, 'at', now, 'result', notice, 'deliveries', delivery, 'pending', 1)
-redis.call('ZADD', K.index, now, id)
-redis.call('HSET', K.work .. delivery, 'kind', 'delivery', 'run', id, 'sink', sink, 'group', 'sink:' .. sink,
-  'source', ALERTS, 'pipeline', ALERTS, 'trace', ARGV[3], 'generation', 0, 'timeout', ARGV[7], 'received', now)
-register('sink:' .. sink, ARGV[6], 'deliveries')
-queue(delivery, 'sink:' .. sink, now)
-count('alerts')
+tell_sink('dead_letters', notice, tonumber(ARGV[11]), now)
 return notice

@@ -11,10 +11,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from fakes.models import asker
 from programs import PATIENT
 
 from actors.keeper import Keeper
-from actors.llm import Asker
 from actors.owner import Owner
 from actors.processes import Processes
 from actors.registry import Registry
@@ -80,7 +80,7 @@ def make_bench(tmp_path, redis_url):
         with ThreadPoolExecutor(4) as threads:
             place = Place(
                 ledger=ledger,
-                asker=Asker(models, ledger.slots),
+                asker=asker(models, ledger),
                 listeners=(told.append,),
                 clock=time.time,
                 threads=threads,

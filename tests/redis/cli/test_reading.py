@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.ledger import Ended, Way
+from gateway.ledger import Account, Ended, Hold, Way
 
 pytestmark = pytest.mark.anyio
 
@@ -160,6 +160,34 @@ async def test_tail_follows_new_events_until_interrupted(environment, tmp_path, 
     assert verdict.event_id
     assert tail.returncode == 130
     assert b"Traceback" not in err
+
+
+async def test_costs_show_days_as_bars_and_the_month_by_what_it_was_for(site, hookmill, ledger):
+    now = datetime.now(UTC)
+    with (site / "hookmill.toml").open("a") as toml:
+        toml.write("\n[budget]\nday = 4.0\n")
+    for day, cost in ((now, 2.0), (now - timedelta(days=3), 0.004), (now - timedelta(days=20), 99.0)):
+        hold = Hold(
+            id=f"{day}",
+            day=day.strftime("%Y-%m-%d"),
+            worst=0.0,
+            accounts=(Account(name="all"), Account(name="source blog")),
+            counted=("pipeline mood", "model gpt"),
+        )
+        await ledger.spending.settle(hold, cost)
+    await ledger.spending.reserve(
+        Hold(id="b", day=now.strftime("%Y-%m-%d"), worst=0.5, accounts=(Account(name="all"),), counted=())
+    )
+    code, out, _ = hookmill("costs", HOOKMILL_CONFIG=str(site / "hookmill.toml"), BLOG_SECRET="")
+    lines = out.splitlines()
+    assert (code, len([line for line in lines if "█" in line])) == (0, 2)
+    assert lines[13] == f"{now:%Y-%m-%d}         $2.00  {'█' * 40}"
+    assert "$0.004000  █" in out
+    assert "today       $2.00 of $4.00 (50%), and $0.500000 reserved" in out
+    assert all(name in out for name in ("blog", "mood", "gpt"))
+    told = json.loads(hookmill("costs", "--days", "21", "--json")[1])
+    assert told[(now - timedelta(days=20)).strftime("%Y-%m-%d")]["source blog"] == 99.0
+    assert hookmill("costs", "--days", "63")[0] == 2
 
 
 MODELS = """

@@ -53,7 +53,7 @@ async def test_at_the_threshold_one_notice_goes_to_the_sink(ledger, bury):
 async def test_however_many_look_there_is_one_notice_until_repeat_is_over(ledger, bury):
     await bury(2)
     assert [bool(await ledger.alert(RULES)) for _ in range(3)] == [True, False, False]
-    await ledger.redis.delete(key("alerted"))
+    await ledger.redis.delete(key("alerted", "dead_letters"))
     assert await ledger.alert(RULES)
     assert len(await ledger.events(wanted=Filter(source=ALERTS))) == 2
 

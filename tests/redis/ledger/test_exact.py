@@ -153,7 +153,7 @@ async def test_a_notice_is_an_event_that_is_done_and_a_delivery_that_is_not(told
         "new": 2, "new_threshold": 2, "new_within_s": 2, "newest": letters[-1],
     }  # fmt: skip
     moment = str(now(told))
-    run = told.redis.get(key("alerted"))
+    run = told.redis.get(key("alerted", "dead_letters"))
     event = told.redis.hgetall(key("event", run))
     trace = json.loads(event["record"])["traceparent"][3:35]
     ours = {"source": ALERTS, "pipeline": ALERTS, "trace": trace, "generation": "0", "timeout": "7000"}
@@ -170,7 +170,7 @@ async def test_a_notice_is_an_event_that_is_done_and_a_delivery_that_is_not(told
     }  # fmt: skip
     assert told.redis.hgetall(key("group", "sink:ops")) == {"cap": "5", "lane": "deliveries"}
     assert told.redis.zscore(key("index"), run) == now(told)
-    assert 3_590_000 < told.redis.pttl(key("alerted")) <= 3_600_000
+    assert 3_590_000 < told.redis.pttl(key("alerted", "dead_letters")) <= 3_600_000
     look = told.look()
     assert (look.lanes["deliveries"], look.counts["alerts"]) == ((delivery,), 1)
 

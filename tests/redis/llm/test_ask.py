@@ -9,11 +9,11 @@ from typing import Literal
 
 import pytest
 from fakes import model_server as say
-from fakes.models import SECONDS, candidate, models
+from fakes.models import SECONDS, asker, candidate, models
 from pydantic import BaseModel
 
 from actors.errors import Failure
-from actors.llm import Asker, Question, provider
+from actors.llm import Question
 from gateway.ledger import CircuitRule
 from gateway.ledger.keys import key
 
@@ -43,10 +43,10 @@ def ask(ledger):
     askers = {}
 
     async def ask(configured, telling=None, *, alias="fast", into=None, untrusted=None, token=""):
-        asker = askers.setdefault(id(configured), Asker(configured, ledger.slots, call=provider.call))
+        asking = askers.setdefault(id(configured), asker(configured, ledger))
         telling = telling or Telling()
         question = Question(alias=alias, prompt="How is it?", untrusted=untrusted, into=into, token=token)
-        return await asker.ask(question, wait=telling.wait, called=telling.calls.append)
+        return await asking.ask(question, wait=telling.wait, called=telling.calls.append)
 
     return ask
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Alerts, Door, Retry, RetryPolicy, load_config, load_models
+from gateway.config import Alerts, Budget, Door, Retry, RetryPolicy, load_config, load_models
 from gateway.config.alerts import AlertsTable
+from gateway.config.budgets import BudgetTable
 from gateway.config.door import DoorTable
 from gateway.config.models import AliasTable, CandidateTable, CircuitTable, OursTable
 from gateway.config.schedules import ScheduleTable
@@ -57,6 +58,7 @@ def test_what_the_example_only_mentions_are_the_defaults(uncommented):
     assert config.schedules["pulse"].source == "blog"
     assert RetryPolicy.of(blog.retry) == RetryPolicy() == RetryPolicy.of(Retry())
     assert config.door == Door()
+    assert config.budget == Budget(day=10.0, month=200.0)
     assert config.alerts == Alerts(sink="n8n", dead=100, growth=(20, timedelta(minutes=10)))
     n8n, results = config.sinks["n8n"], config.sinks["results"]
     assert (n8n.timeout, n8n.concurrency, n8n.retry) == (results.timeout, results.concurrency, results.retry)
@@ -74,7 +76,7 @@ def test_what_the_models_only_mention_can_be_used(uncommented):
 @pytest.mark.parametrize(
     "table",
     [
-        *(AlertsTable, DoorTable, SourceTable, DedupeTable, RetryTable, ScheduleTable),
+        *(AlertsTable, BudgetTable, DoorTable, SourceTable, DedupeTable, RetryTable, ScheduleTable),
         *(SchemeTable, WebhookTable, FileTable, HeaderTable),
     ],
 )
