@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from actors.keeper import Holding
-    from actors.llm import Answer, Asker
+    from actors.llm import Answer, Asker, Judge
     from actors.processes import Processes
     from actors.registry import Pipeline
     from gateway.ledger import Event, Ledger, Work
@@ -110,7 +110,16 @@ class Run:
 
     @overload
     async def ask(
-        self, name: str, prompt: str, *, untrusted: str | None = None, model: str = "fast", key: str | None = None
+        self,
+        name: str,
+        prompt: str,
+        *,
+        untrusted: str | None = None,
+        model: str = "fast",
+        key: str | None = None,
+        judge: Judge | None = None,
+        cache: timedelta | None = None,
+        links: bool = False,
     ) -> str: ...
     @overload
     async def ask(
@@ -122,6 +131,9 @@ class Run:
         untrusted: str | None = None,
         model: str = "fast",
         key: str | None = None,
+        judge: Judge | None = None,
+        cache: timedelta | None = None,
+        links: bool = False,
     ) -> T: ...
     async def ask(
         self,
@@ -132,10 +144,15 @@ class Run:
         into: Any = None,
         model: str = "fast",
         key: str | None = None,
+        judge: Judge | None = None,
+        cache: timedelta | None = None,
+        links: bool = False,
     ) -> Any:
         """Ask a model once and keep its answer: text, or `into` validated by pydantic.
 
-        `untrusted` is text of the event: it reaches the model as marked data, never as instructions. Raises Failure
+        `untrusted` is text of the event: it reaches the model as marked data, never as instructions, and of what the
+        model makes of it links and markup are taken out, unless `links`. `judge` has the answer scored by another
+        model; with `cache` an equal question is answered again for so long, whatever event asks it. Raises Failure
         naming what each candidate of the alias `model` failed with.
         """
         question = Question(
@@ -146,6 +163,10 @@ class Run:
             token=f"{self._work.id} {name} {key or ''}",
             source=self.event.source,
             pipeline=self._pipeline.name,
+            links=links,
+            judge=judge,
+            cache=cache,
+            version=self._pipeline.version,
         )
 
         async def compute() -> tuple[Any, dict[str, Any]]:

@@ -203,7 +203,7 @@ class Workshop(Middleware):
         self._sinks = open_sinks(self._config)
         notify = notifier(self._ledger, rules)
         purse = Purse(self._ledger.spending, Budgets.of(self._config), price=provider.price, notify=notify)
-        asker = Asker(self._models, self._ledger.slots, purse=purse, notify=notify)
+        asker = Asker(self._models, self._ledger, purse=purse, notify=notify)
         place = Place(
             ledger=self._ledger,
             asker=asker,

@@ -1,69 +1,39 @@
-"""Asks an alias: its candidates in order, each with a fair share of the deadline, until one gives a usable answer."""
+"""Asks an alias for the runs of one worker process: what all asks share, and where each begins."""
 
 from __future__ import annotations
 
-import secrets
-import time
-from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from actors.errors import Failure
-from actors.llm import output, prompt, provider
-from actors.llm.classify import HOPE, Trouble
-from actors.llm.gate import UNUSED, Gate
-from actors.llm.records import Answer, Reply
-from actors.llm.taken import KEY_REST, Taken, take, worst
-from gateway.ledger import BudgetSpent
-from otel.records import ModelCall
+from actors.llm import provider
+from actors.llm.asking import Asking
+from actors.llm.cache import Cache
+from actors.llm.gate import Gate
+from actors.llm.taken import KEY_REST, Taken, take
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import timedelta
 
     from actors.alerts import Notify
+    from actors.llm.classify import Trouble
     from actors.llm.purse import Purse
-    from actors.llm.records import Call, Message, Question, Wait
+    from actors.llm.records import Answer, Call, Message, Question, Wait
     from gateway.config import Alias, Candidate, Models
-    from gateway.ledger import Grant, Hold, Slots
-
-REPAIRS = 2
-"""How often a candidate is shown what is wrong with its answer."""
-
-SOON = timedelta(seconds=1)
-LIMITED = "its provider has had enough"
-WHY = {"open": "its circuit is open", "rest": LIMITED}
-
-KEY_OUT = Trouble(kind="key", name="its key is left alone")
-CANCELLED = Trouble(kind="cancelled", name="cancelled")
-TOO_LATE = Trouble(kind="transient", name="deadline")
-
-
-class Troubled(Exception):  # noqa: N818 - how a candidate ends, not a fault of ours
-    """A candidate gave no usable answer."""
-
-    def __init__(self, trouble: Trouble) -> None:
-        """Take what it was."""
-        super().__init__(str(trouble))
-        self.trouble = trouble
-
-
-class LeftAlone(Exception):  # noqa: N818 - as above
-    """Nobody calls a candidate until `after` is over: an open circuit, a provider that has had enough, a budget."""
-
-    def __init__(self, after: timedelta, why: str, *, for_all: bool = False) -> None:
-        """Take the time until it is asked again, why it is not, and whether no other one is to be asked either."""
-        super().__init__(why)
-        self.after, self.why, self.for_all = after, why, for_all
+    from gateway.ledger import Ledger
+    from otel.records import ModelCall
 
 
 class Asker:
     """Asks models for the runs of one worker process (one event loop)."""
 
     def __init__(
-        self, models: Models, slots: Slots, *, purse: Purse, notify: Notify, call: Call = provider.call
+        self, models: Models, ledger: Ledger, *, purse: Purse, notify: Notify, call: Call = provider.call
     ) -> None:
-        """Take the configured models, the fleet's slots, the budgets, who is told, and what calls a provider."""
-        self._models, self._slots, self.purse, self._notify, self._call = models, slots, purse, notify, call
+        """Take the configured models, the ledger, the budgets, who is told, and what calls a provider."""
+        self._models, self._slots, self.purse, self._notify, self._call = models, ledger.slots, purse, notify, call
+        self._cache = Cache(ledger)
         self._gates: dict[str, Gate] = {}
 
     async def ask(self, question: Question, *, wait: Wait, called: Callable[[ModelCall], None]) -> Answer:
@@ -72,8 +42,9 @@ class Asker:
         Waiting does not count against the alias's deadline. Raises Failure naming what each candidate did, with the
         class of the most hopeful one; a refused request or content policy ends it at once.
         """
-        asking = Asking(self, self._alias(question.alias), question, wait=wait, called=called)
-        return await asking.answer()
+        alias = self._alias(question.alias)
+        asking = Asking(self, alias, question, wait=wait, called=called)
+        return await (self._cache.answer(question, alias, asking.answer) if question.cache else asking.answer())
 
     def _alias(self, name: str) -> Alias:
         known = self._models.aliases
@@ -83,9 +54,11 @@ class Asker:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise Failure(f"model {name}: no such alias in {self._models.path.name}{hint}", klass="permanent")
 
-    async def call(self, candidate: Candidate, messages: Sequence[Message], *, into: Any, within: timedelta) -> Taken:
+    async def call(
+        self, candidate: Candidate, messages: Sequence[Message], question: Question, *, within: timedelta
+    ) -> Taken:
         """Call a candidate once and say what came of it; only cancellation raises."""
-        return await take(self._call, candidate, messages, into=into, within=within)
+        return await take(self._call, candidate, messages, question, within=within)
 
     async def tell_key(self, candidate: Candidate, trouble: Trouble) -> None:
         """Have somebody told that a key is no good."""
@@ -96,185 +69,3 @@ class Asker:
         if candidate.name not in self._gates:
             self._gates[candidate.name] = Gate(candidate.way, self._slots)
         return self._gates[candidate.name]
-
-
-class Asking:
-    """One ask under way."""
-
-    def __init__(
-        self,
-        asker: Asker,
-        alias: Alias,
-        question: Question,
-        *,
-        wait: Wait,
-        called: Callable[[ModelCall], None],
-    ) -> None:
-        self._asker = asker
-        self._alias = alias
-        self._question = question
-        self._wait = wait
-        self._called = called
-        self._token = question.token or secrets.token_hex(8)
-        self._left = alias.deadline
-        self._calls: list[ModelCall] = []
-        self._troubles: dict[str, Trouble] = {}
-
-    async def answer(self) -> Answer:
-        """Go along the line of candidates until one answers; who is left alone is waited for when all else failed."""
-        line, alone = list(self._alias.candidates), dict[str, LeftAlone]()
-        while line:
-            candidate = line.pop(0)
-            try:
-                return await self._attempts(candidate, share=len(line) + 1)
-            except LeftAlone as left:
-                alone[candidate.name] = left
-                line = [] if left.for_all else line
-            except Troubled as troubled:
-                line = self._rest(line, after=candidate, trouble=troubled.trouble)
-                if troubled.trouble.kind == "rate_limited":  # it comes back, and waiting for that is no failure
-                    alone[candidate.name] = LeftAlone(SOON, f"{candidate.name}: {LIMITED}")
-            if alone and not line and not self._worth_repeating():
-                first = min(alone.values(), key=lambda left: left.after)
-                await self._wait(first.after, f"model {self._alias.name}: {first.why}")
-                line, alone = [one for one in self._alias.everyone if one.name in alone], {}
-        raise self._failure()
-
-    def _rest(self, line: list[Candidate], *, after: Candidate, trouble: Trouble) -> list[Candidate]:
-        """Give the line as it goes on after that trouble; raises Failure where nobody else is to be asked."""
-        self._troubles[after.name] = trouble
-        elsewhere = [one for one in line if one.pool_name != after.pool_name]
-        match trouble.rule.then:
-            case "next_key":
-                return line
-            case "next":
-                return elsewhere
-            case "larger":
-                return self._fresh(self._alias.larger_context) if self._alias.larger_context else elsewhere
-            case "willing":
-                willing = self._fresh(self._alias.on_refusal)
-            case "nobody":
-                willing = []
-        if not willing:
-            raise self._failure(final=trouble)
-        return willing
-
-    def _fresh(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        return [candidate for candidate in candidates if candidate.name not in self._troubles]
-
-    def _worth_repeating(self) -> bool:
-        """Whether a candidate that failed may answer soon: better than waiting for those that are left alone."""
-        return any(trouble.rule.klass == "transient" for trouble in self._troubles.values())
-
-    async def _attempts(self, candidate: Candidate, *, share: int) -> Answer:
-        for _ in range(self._alias.attempts_per_candidate - 1):
-            try:
-                return await self._converse(candidate, share=share)
-            except Troubled as troubled:
-                if troubled.trouble.kind != "transient":
-                    raise
-        return await self._converse(candidate, share=share)
-
-    async def _converse(self, candidate: Candidate, *, share: int) -> Answer:
-        """Ask, and ask again with what the validator said, as long as that makes a difference."""
-        schema = output.schema_of(self._question.into)
-        messages = prompt.build(self._question.prompt, untrusted=self._question.untrusted, schema=schema)
-        told = ""
-        for repairs_left in reversed(range(REPAIRS + 1)):
-            taken = await self._take(candidate, messages, share=share)
-            if taken.trouble is None:
-                break
-            if not taken.complaint or taken.complaint == told or not repairs_left:
-                raise Troubled(taken.trouble)
-            told = taken.complaint
-            messages += prompt.correction(taken.reply.text or "" if taken.reply else "", told)
-        return self._conclude(taken.value)
-
-    async def _take(self, candidate: Candidate, messages: Sequence[Message], *, share: int) -> Taken:
-        """Make one call, with the fleet's leave, room in its budgets, and a fair share of the time that is left."""
-        within = min(candidate.timeout, self._left / share)
-        if within <= timedelta():
-            raise Troubled(TOO_LATE)
-        read, written = worst(candidate, messages)
-        gate = self._asker.gate(candidate)
-        grant = await gate.enter(
-            self._token, timeout=within, tokens=read + written, wait=self._wait, reason=self._waits_for(candidate)
-        )
-        if grant.state == "out":
-            raise Troubled(KEY_OUT)
-        if grant.state != "granted":
-            raise LeftAlone(grant.after, f"{candidate.name}: {WHY[grant.state]}")
-        hold = await self._afford(candidate, gate, grant, read=read, written=written)
-        began = time.monotonic()
-        taken = Taken(trouble=CANCELLED)
-        try:
-            taken = await self._asker.call(candidate, messages, into=self._question.into, within=within)
-        finally:
-            took = timedelta(seconds=time.monotonic() - began)
-            self._left -= took
-            self._tell(candidate, taken, took)
-            await gate.leave(self._token, grant, taken.ended(took))
-            await self._asker.purse.settle(hold, taken.cost)
-        if taken.trouble and taken.trouble.kind == "key":
-            await self._asker.tell_key(candidate, taken.trouble)
-        return taken
-
-    def _waits_for(self, candidate: Candidate) -> str:
-        return f"model {self._alias.name}: waiting for a slot of {candidate.name}"
-
-    async def _afford(self, candidate: Candidate, gate: Gate, grant: Grant, *, read: int, written: int) -> Hold:
-        """Reserve what the call can cost; who cannot gives the fleet's leave back."""
-        purse = self._asker.purse
-        try:
-            return await purse.reserve(self._question, candidate, read=read, written=written)
-        except BudgetSpent as spent:
-            await gate.leave(self._token, grant, UNUSED)
-            after = spent.until - datetime.now(UTC)
-            raise LeftAlone(after, f"{candidate.name}: {spent}", for_all=purse.budgets.waits(spent.name)) from None
-        except BaseException:
-            await gate.leave(self._token, grant, UNUSED)
-            raise
-
-    def _tell(self, candidate: Candidate, taken: Taken, took: timedelta) -> None:
-        trouble, reply = taken.trouble, taken.reply or Reply(text=None, finish_reason="", model=candidate.model)
-        error_class = None
-        if trouble:
-            error_class = "cancelled" if trouble is CANCELLED else trouble.rule.klass
-        call = ModelCall(
-            candidate=candidate.name,
-            model=reply.model,
-            took=took,
-            error_class=error_class,
-            degraded=reply.degraded,
-            input_tokens=reply.input_tokens,
-            output_tokens=reply.output_tokens,
-            cost_usd=reply.cost_usd,
-            priced=reply.priced,
-        )
-        self._calls.append(call)
-        self._called(call)
-
-    def _conclude(self, value: Any) -> Answer:
-        last = self._calls[-1]
-        return Answer(
-            value=value,
-            candidate=last.candidate,
-            model=last.model,
-            degraded=last.degraded,
-            calls=len(self._calls),
-            input_tokens=sum(call.input_tokens for call in self._calls),
-            output_tokens=sum(call.output_tokens for call in self._calls),
-            cost_usd=sum(call.cost_usd for call in self._calls),
-        )
-
-    def _failure(self, *, final: Trouble | None = None) -> Failure:
-        """Name what each candidate did; `final` is what no other candidate helps against."""
-        troubles = self._troubles
-        klasses = {trouble.rule.klass for trouble in troubles.values()}
-        klass = final.rule.klass if final else next(hope for hope in HOPE if hope in klasses)
-        asked = [trouble.retry_after for trouble in troubles.values() if trouble.rule.klass == klass]
-        waits = [after for after in asked if after is not None]
-        told = "; ".join(f"{name}: {trouble}" for name, trouble in troubles.items())
-        # One candidate that named no time may answer at once: no reason to wait for the others.
-        retry_after = min(waits) if len(waits) == len(asked) else None
-        return Failure(f"model {self._alias.name}: {told}", klass=klass, retry_after=retry_after)

@@ -30,6 +30,9 @@ PRICES = ("input_cost_per_token", "output_cost_per_token")
 """LiteLLM's words for a candidate's own prices, in USD."""
 
 WARM = [{"role": "user", "content": "warm"}]
+NO_TOOLS = {"tools": None, "tool_choice": None, "functions": None, "function_call": None, "web_search_options": None}
+"""A step reads what strangers write: whatever the candidate's params say, its model is given nothing to act with."""
+
 SILENT = {"max_retries": 0, "num_retries": 0, "stream": False, "no-log": True, "drop_params": True}
 
 
@@ -97,7 +100,7 @@ async def call(
     `response_format` in the candidate's params replaces ours (None: none). Raises what LiteLLM raises.
     """
     litellm = prepare()
-    asked = {"response_format": _response_format(schema)} | dict(candidate.params) | SILENT
+    asked = {"response_format": _response_format(schema)} | dict(candidate.params) | SILENT | NO_TOOLS
     response = await litellm.acompletion(
         model=candidate.model,
         messages=[dict(message) for message in messages],

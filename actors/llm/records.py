@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from actors.llm.judge import Judge
     from gateway.config import Candidate
 
 Message = Mapping[str, str]
@@ -27,6 +28,9 @@ class Question:
     `into` is anything pydantic's TypeAdapter takes, None for plain text. `token` names the step to the slots: the same
     step asking again keeps its place in the line; blank gives a random one. `source` and `pipeline` say whose budget
     it is.
+
+    Of an answer made of untrusted text, links and markup are taken out, unless `links`. A `judge` scores it. With
+    `cache` an equal question is answered again, for so long; `version` is one more thing that must be equal.
     """
 
     alias: str
@@ -36,6 +40,15 @@ class Question:
     token: str = ""
     source: str = ""
     pipeline: str = ""
+    links: bool = False
+    judge: Judge | None = None
+    cache: timedelta | None = None
+    version: int = 0
+
+    @property
+    def plain(self) -> bool:
+        """Whether links and markup are taken out of the answer."""
+        return self.untrusted is not None and not self.links
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from gateway.ledger.slots import Ended
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from actors.llm.records import Call, Message, Reply
+    from actors.llm.records import Call, Message, Question, Reply
     from gateway.config import Candidate
 
 KEY_REST = timedelta(minutes=5)
@@ -69,17 +69,19 @@ def worst(candidate: Candidate, messages: Sequence[Message]) -> tuple[int, int]:
     return read, int(str(written))
 
 
-async def take(call: Call, candidate: Candidate, messages: Sequence[Message], *, into: Any, within: timedelta) -> Taken:
+async def take(
+    call: Call, candidate: Candidate, messages: Sequence[Message], question: Question, *, within: timedelta
+) -> Taken:
     """Call a candidate once and say what came of it; only cancellation raises."""
     try:
         async with asyncio.timeout(within.total_seconds()):  # LiteLLM's own does not see a dripping answer
-            reply = await call(candidate, messages, schema=output.schema_of(into), timeout=within)
+            reply = await call(candidate, messages, schema=output.schema_of(question.into), timeout=within)
     except Exception as error:  # noqa: BLE001 - every client has its own classes; classify() sorts them
         return Taken(trouble=classify(error, now=datetime.now(UTC)))
     if trouble := flaw(reply):
         return Taken(trouble=trouble, reply=reply)
     try:
-        return Taken(value=output.read(reply.text or "", into=into), reply=reply)
+        return Taken(value=output.read(reply.text or "", into=question.into, plain=question.plain), reply=reply)
     except output.Misfit as misfit:
         trouble = Trouble(kind="bad_output", name=f"does not fit the schema: {misfit}")
         return Taken(trouble=trouble, complaint=misfit.complaint, reply=reply)

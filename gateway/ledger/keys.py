@@ -59,6 +59,9 @@ KEYS = {
     "circuit": f"{TAG}:circuit:",
     "minute": f"{TAG}:minute:",
     "pace": f"{TAG}:pace:",
+    # Answers of models that may be given again: string, JSON under the hash of its question. TTL as its step says, at
+    # most 30 days.
+    "answers": f"{TAG}:answers:",
     # What models cost, in billionths of a US dollar: hash of a day, or of a month, name -> spent, and what is reserved.
     # TTL 62 and 400 days. A dozen fields for each source, pipeline and model.
     "spent": f"{TAG}:spent:",

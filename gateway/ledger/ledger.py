@@ -163,6 +163,15 @@ class Ledger(Letters):
         """Record a notice for a sink if there are too many dead letters; gives it as JSON, or "" if there are not."""
         return str((await self.scripts("alert", *alert_arguments(rules))).decode())
 
+    async def remember(self, name: str, told: str, within: timedelta) -> None:
+        """Keep a model's answer under the hash of its question, for so long."""
+        await answer(self.redis.set(key("answers", name), told, px=ms(within)))
+
+    async def recall(self, name: str) -> str | None:
+        """Give the answer that is kept under that hash."""
+        kept = await answer(self.redis.get(key("answers", name)))
+        return kept.decode() if kept else None
+
     async def notify(self, rules: AlertRules, kind: str, about: str, notice: Mapping[str, Any]) -> bool:
         """Record a notice (plain JSON values) for the sink of the rules; False where the last one is too young."""
         return {1: True, 0: False}[await self.scripts("notice", *notice_arguments(rules, kind, about, notice))]

@@ -43,4 +43,4 @@ def asker(configured: Models, ledger: Ledger, budgets: Budgets | None = None, to
             told.append(notice)
 
     purse = Purse(ledger.spending, budgets or Budgets(), price=provider.price, notify=notify)
-    return Asker(configured, ledger.slots, purse=purse, notify=notify)
+    return Asker(configured, ledger, purse=purse, notify=notify)

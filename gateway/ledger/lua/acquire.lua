@@ -35,11 +35,12 @@ if seen[1] then
   verdict = 'probe'
 end
 
--- It came back just now: as many calls at once as it is to bear again, from one on.
+-- It came back just now: as many calls at once as it is to bear again, from one on; ramped is when that is over.
+local full, ramped = limit > 0 and limit or FREELY, now
 local function ramp(from, to)
   if tonumber(to or 0) <= now then return end
-  local most = 1 + math.floor((now - from) / (to - from) * (limit > 0 and limit or FREELY))
-  limit = limit > 0 and math.min(limit, most) or most
+  local most = 1 + math.floor((now - from) / (to - from) * full)
+  limit, ramped = math.min(limit > 0 and limit or most, most), math.max(ramped, to)
 end
 
 ramp(seen[4], seen[5])
@@ -77,7 +78,9 @@ if not free or pause(0) > 0 then
   redis.call('ZREMRANGEBYSCORE', waiters, '-inf', now)
   local place = redis.call('ZRANK', waiters, token)
   local rank = place or redis.call('ZCARD', waiters)
-  local after = free and 0 or math.ceil((rank + 1) * tonumber(own[1] or UNKNOWN_MS) / limit)
+  local took, after = (rank + 1) * tonumber(own[1] or UNKNOWN_MS), 0
+  if not free then after = math.ceil(took / limit) end
+  if not free and ramped > now then after = math.min(after, math.ceil(ramped - now + took / full)) end
   after = math.max(after, pause(rank))
   if not place then -- who asks again keeps the place; who does not come back is forgotten
     redis.call('ZADD', waiters, now + after + FORGET_MS, token)

@@ -206,6 +206,17 @@ async def test_after_its_probe_a_circuit_lets_through_more_and_more_also_without
     assert await states(ledger, to, 100) == ["granted"] * 100
 
 
+async def test_who_waits_for_a_ramp_waits_no_longer_than_it_and_what_comes_after(ledger):
+    to = way(circuit=CircuitRule(ramp=8 * SECOND))
+    await end(ledger, to, "a", took=SECOND)
+    await end(ledger, to, "a", "limited", rest=SECOND)
+    await ledger.pass_time(SECOND)
+    waits = [(await ask(ledger, to)).after / SECOND for _ in range(65)]
+    assert waits[:9] == [0, 1, 2, 3, 4, 5, 6, 7, 8], "one at once, as it is now"
+    assert waits[9:11] == [8.282, 8.313], "or the ramp is over, and 32 go at once"
+    assert waits[64] == 10
+
+
 async def test_a_key_that_is_no_good_is_out_for_a_while_and_its_pool_is_not(ledger):
     to = way("one")
     await end(ledger, to, "a", "out", rest=300 * SECOND)

@@ -68,6 +68,12 @@ async def test_the_schema_travels_as_response_format_and_params_may_replace_it(f
     assert sent == [{"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}, None, None]
 
 
+async def test_no_model_is_given_tools(fake):
+    tool = {"type": "function", "function": {"name": "pay", "parameters": {"type": "object", "properties": {}}}}
+    await call(candidate(fake, "a", params={"tools": [tool], "tool_choice": "auto"}))
+    assert fake.calls[0].body.keys() == {"model", "messages"}
+
+
 async def test_the_key_of_the_candidate_is_sent_and_nothing_else_is_asked_for(fake):
     await call(candidate(fake, "a", params={"rpm": 5, "weight": 2, "max_retries": 9, "num_retries": 9}))
     assert fake.calls[0].key == "sk-fake"
