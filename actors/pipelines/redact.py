@@ -7,7 +7,7 @@ Time is linear in the length of the text, whatever it holds.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from phonenumbers import Leniency, PhoneNumberMatcher
@@ -42,6 +42,7 @@ BRANDS = re.compile(
     r"|(?:5[06-9]|6\d)\d{10,17}",  # Maestro
     re.ASCII,
 )
+PLACEHOLDER = re.compile(r"\[(?:EMAIL|IBAN|CARD|PHONE)_\d{1,6}\]")
 DOUBLED = {str(digit): sum(divmod(2 * digit, 10)) for digit in range(10)}
 
 Span = tuple[int, int]
@@ -53,16 +54,28 @@ class Redacted:
 
     text: str
     counts: dict[str, int] = field(default_factory=dict)
+    originals: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def restore(self, text: str) -> str:
+        """Put the originals back into a text with such placeholders, if they were kept."""
+        return PLACEHOLDER.sub(lambda found: self.originals.get(found[0], found[0]), text)
 
 
 def redact(text: str) -> Redacted:
-    """Replace personal data; kinds in the counts: email, iban, card, phone."""
+    """Replace personal data for good; kinds in the counts: email, iban, card, phone."""
+    return replace(pseudonymise(text), originals={})
+
+
+def pseudonymise(text: str) -> Redacted:
+    """Replace personal data, and keep the originals by their placeholders: give a model the text, and nothing else."""
     counts: dict[str, int] = {}
+    originals: dict[str, str] = {}
     for kind, find in (("email", emails), ("iban", ibans), ("card", cards), ("phone", phones)):
-        text, count = _replace(text, find(text), kind.upper())
+        text, count, found = _replace(text, find(text), kind.upper())
         if count:
             counts[kind] = count
-    return Redacted(text=text, counts=counts)
+        originals |= found
+    return Redacted(text=text, counts=counts, originals=originals)
 
 
 def emails(text: str) -> Iterator[Span]:
@@ -120,13 +133,16 @@ def _end(text: str, length: int) -> int:
     return seen[length - 1] if 0 < length <= len(seen) else 0
 
 
-def _replace(text: str, spans: Iterator[Span], name: str) -> tuple[str, int]:
+def _replace(text: str, spans: Iterator[Span], name: str) -> tuple[str, int, dict[str, str]]:
+    """Give the text with placeholders, how many there are, and the first of what each stands for."""
     numbers: dict[str, int] = {}
+    originals: dict[str, str] = {}
     pieces, done, count = [], 0, 0
     for start, end in sorted(spans):
         if start < done:
             continue
         number = numbers.setdefault(_bare(text[start:end]).lower(), len(numbers) + 1)
+        originals.setdefault(f"[{name}_{number}]", text[start:end])
         pieces += [text[done:start], f"[{name}_{number}]"]
         done, count = end, count + 1
-    return "".join([*pieces, text[done:]]), count
+    return "".join([*pieces, text[done:]]), count, originals

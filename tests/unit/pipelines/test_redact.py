@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from actors.pipelines.redact import luhn, mod97, redact
+from actors.pipelines.redact import luhn, mod97, pseudonymise, redact
 
 FOUND = [
     ("write to ann.lee+x@mail.example.co.uk.", "write to [EMAIL_1].", {"email": 1}),
@@ -91,3 +91,18 @@ def test_time_grows_with_the_length_only(unit):
     small, large = min(took(25_000) for _ in range(2)), took(100_000)
     assert large < 12 * small + 0.2  # linear: 4; quadratic: 16
     assert large < 10
+
+
+@pytest.mark.parametrize(("text", "clean", "counts"), FOUND)
+def test_what_was_kept_can_be_put_back_and_is_not_shown(text, clean, counts):
+    redacted = pseudonymise(text)
+    assert (redacted.text, redacted.counts) == (clean, counts)
+    same = len(redacted.originals) == sum(counts.values())
+    assert (redacted.restore(redacted.text) == text) == same, "of one value in two spellings the first comes back"
+    assert redacted.restore(f"Dear {next(iter(redacted.originals))} and [EMAIL_99]").endswith(" and [EMAIL_99]")
+    assert not any(original in repr(redacted) for original in redacted.originals.values())
+
+
+def test_nothing_is_kept_unless_asked_for():
+    assert redact("a@b.io").originals == {}
+    assert redact("a@b.io").restore("to [EMAIL_1]") == "to [EMAIL_1]"
