@@ -30,7 +30,7 @@ REPAIRS = 2
 """How often a candidate is shown what is wrong with its answer."""
 
 SOON = timedelta(seconds=1)
-LATEST = 1.2
+LATEST = timedelta(seconds=10)
 LIMITED = "its provider has had enough"
 WHY = {"open": "its circuit is open", "rest": LIMITED}
 
@@ -96,8 +96,8 @@ class Asking:
                     alone[candidate.name] = LeftAlone(SOON, f"{candidate.name}: {LIMITED}")
             if alone and not line and not self._worth_repeating():
                 first = min(alone.values(), key=lambda left: left.after)
-                later = random.uniform(1, LATEST)  # noqa: S311 - not all who wait come back at once
-                await self._wait(first.after * later, f"model {self._alias.name}: {first.why}")
+                later = random.random() * min(first.after / 5, LATEST)  # noqa: S311 - not all come back at once
+                await self._wait(first.after + later, f"model {self._alias.name}: {first.why}")
                 line, alone = [one for one in self._alias.everyone if one.name in alone], {}
         raise self._failure()
 

@@ -5,7 +5,8 @@ Which server it leads to is the URL's to say: one, or whichever the Sentinels na
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import hiredis
 from redis import Redis as BlockingRedis
@@ -19,6 +20,9 @@ from redis.exceptions import ReadOnlyError, ResponseError
 from redis.retry import Retry as BlockingRetry
 
 from gateway.ledger.sentinel import connect_watched, connect_watched_blocking, read_watched
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Packed(AbstractConnection):
@@ -48,11 +52,31 @@ class Packed(AbstractConnection):
                 await self.disconnect()
             raise
 
+    async def connect(self) -> None:
+        """Connect, and introduce us to the server."""
+        with _closed_is_no_connection():
+            await super().connect()  # type: ignore[no-untyped-call]
+
+    async def send_packed_command(self, *arguments: Any, **options: Any) -> None:
+        """Send what is packed."""
+        with _closed_is_no_connection():
+            await super().send_packed_command(*arguments, **options)
+
     def write(self, command: bytes) -> None:
         """Send a packed command now; its answer is read by `read_response`, in order."""
         if self._writer is None:
             raise RedisConnectionError("not connected")
-        self._writer.write(command)
+        with _closed_is_no_connection():
+            self._writer.write(command)
+
+
+@contextmanager
+def _closed_is_no_connection() -> Iterator[None]:
+    """Say what is meant where uvloop raises RuntimeError: the other side has closed the connection already."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise RedisConnectionError("the connection was closed") from error
 
 
 class PackedConnection(Packed, Connection):

@@ -35,10 +35,9 @@ class Pipe:
         """
         answers: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._pending.append((answers, len(commands)))
-        if self._connection is not None and self._connection.usable:
-            self._connection.write(b"".join(commands))
-        else:
-            self._unsent.append(b"".join(commands))
+        together = b"".join(commands)
+        if not self._write(together):
+            self._unsent.append(together)
         if self._reading is None:
             self._reading = asyncio.create_task(self._read())
         return answers
@@ -48,6 +47,16 @@ class Pipe:
         if self._reading is not None:
             self._reading.cancel()
         await self._fail(RedisConnectionError("closed"))
+
+    def _write(self, commands: bytes) -> bool:
+        """Write where there is a connection; tell whether there was."""
+        if self._connection is None or not self._connection.usable:
+            return False
+        try:
+            self._connection.write(commands)
+        except RedisConnectionError:
+            return False
+        return True
 
     async def _read(self) -> None:
         try:

@@ -6,6 +6,7 @@ Gateways and workers reach Redis, and workers the sink, through proxies of their
 from __future__ import annotations
 
 import hashlib
+import json
 import resource
 import signal
 from contextlib import ExitStack, suppress
@@ -34,7 +35,7 @@ secrets = ["env:BLOG_SECRET"]
 pipeline = "app.py:work"
 sinks = ["receiver"]
 concurrency = 40
-timeout = "60s"
+timeout = "3m"
 retry = { attempts = 8, first = "200ms", cap = "1s" }
 
 [sources.storm]
@@ -141,6 +142,7 @@ class World:
 
     def stand_up(self) -> None:
         """Heal everything, and start what is missing: two gateways, two workers."""
+        self._told = len(self.stack.log("gateway").splitlines()) if self.gateways else 0
         for proxy in (self.at_gateway, self.at_worker, self.at_sink):
             proxy.heal()
         if self.replicas:
@@ -170,6 +172,11 @@ class World:
         if wait:
             self.ready()
         return worker
+
+    def slowest_answer(self) -> float:
+        """Give the seconds that the gateways took for the slowest answer since the world stood up."""
+        lines = self.stack.log("gateway").splitlines()[self._told :]
+        return max(json.loads(line).get("took", 0.0) for line in lines if line.startswith("{"))
 
     def ready(self) -> None:
         """Wait until every worker that runs can begin work."""

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import random
+import socket
+import threading
 
 import pytest
+import uvloop
 
 from gateway.ledger import LedgerDown, open_ledger
+from gateway.ledger.connection import connect
+from gateway.ledger.scripts import Scripts
 
 pytestmark = pytest.mark.anyio
 
@@ -35,3 +42,37 @@ async def test_who_waits_when_the_ledger_is_closed_is_told(redis_url, ledger):
     await closing.close()
     with pytest.raises(LedgerDown):
         await asyncio.wait_for(waiting, timeout=5)
+
+
+def hang_up(listening):
+    """Take each connection, and end it at once or a moment later."""
+    while True:
+        try:
+            connection, _ = listening.accept()
+        except OSError:
+            return
+        threading.Timer(random.choice([0, 0.0002, 0.0005, 0.001]), connection.close).start()
+
+
+def test_a_server_that_hangs_up_at_any_moment_is_down_and_nothing_else():
+    complaints = []
+
+    async def call(scripts):
+        with pytest.raises(LedgerDown):
+            await asyncio.wait_for(scripts.send("pause", "x"), 5)
+        with pytest.raises(LedgerDown):
+            await asyncio.wait_for(scripts("pause", "x"), 5)
+
+    async def many(port):
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        scripts = Scripts(connect(f"redis://127.0.0.1:{port}/0", seconds=2))
+        for _ in range(150):
+            await asyncio.gather(*(call(scripts) for _ in range(5)))
+        await scripts.close()
+        gc.collect()  # a task that nobody waits for complains when it is forgotten
+        await asyncio.sleep(0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=hang_up, args=(listening,), daemon=True).start()
+        uvloop.run(many(listening.getsockname()[1]))
+    assert complaints == []
