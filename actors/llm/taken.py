@@ -64,7 +64,7 @@ class Taken:
 
 def worst(candidate: Candidate, messages: Sequence[Message]) -> tuple[int, int]:
     """Give the most tokens that a call can read and write: no token is shorter than a byte."""
-    read = sum(len(message["content"].encode()) + PER_MESSAGE for message in messages)
+    read = sum(len(message["content"].encode("utf-8", "surrogatepass")) + PER_MESSAGE for message in messages)
     written = candidate.params.get("max_completion_tokens") or candidate.params.get("max_tokens") or TYPICAL
     return read, int(str(written))
 
