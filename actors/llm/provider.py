@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import math
 import os
 import socket
 from contextlib import suppress
@@ -104,7 +105,7 @@ async def call(
     response = await litellm.acompletion(
         model=candidate.model,
         messages=[dict(message) for message in messages],
-        timeout=timeout.total_seconds(),
+        timeout=math.ceil(timeout.total_seconds()),  # LiteLLM keeps a client for every timeout that it has seen
         **{name: value for name, value in asked.items() if value is not None},
     )
     return _reply(response, candidate=candidate, asked=sum(len(message["content"]) for message in messages))
