@@ -123,6 +123,26 @@ async def test_a_call_that_was_not_sent_is_none_of_the_minute(ledger):
         await end(ledger, to, "a", "neutral", entry=grant.entry, sent=False)
 
 
+async def test_the_tokens_of_a_call_that_left_the_minute_are_free_and_the_others_are_not(ledger):
+    to = way(tokens=1000)
+    await ask(ledger, to, tokens=600)
+    await ledger.pass_time(MINUTE / 2)
+    await ask(ledger, to, tokens=400)
+    await ledger.pass_time(MINUTE / 2)
+    assert (await ask(ledger, to, token="a", tokens=601)).state == "wait"
+    assert (await ask(ledger, to, token="a", tokens=600)).state == "granted"
+    assert (await ask(ledger, to, token="b", tokens=1)).state == "wait"
+
+
+async def test_the_tokens_of_a_call_that_was_not_sent_are_free_to_the_last_one(ledger):
+    to = way(tokens=1000)
+    await ask(ledger, to, tokens=300)
+    grant = await ask(ledger, to, token="a", tokens=700)
+    await end(ledger, to, "a", "neutral", entry=grant.entry, sent=False)
+    assert (await ask(ledger, to, token="b", tokens=701)).state == "wait"
+    assert (await ask(ledger, to, token="b", tokens=700)).state == "granted"
+
+
 async def test_a_call_larger_than_the_limit_has_the_minute_alone(ledger):
     to = way(tokens=1000)
     assert await states(ledger, to, 2, tokens=5000) == ["granted", "wait"]
