@@ -42,6 +42,7 @@ def test_the_primary_is_killed_under_load(waits, world, play):
     assert row.most <= BACK
 
 
+@pytest.mark.slow
 def test_the_primary_is_killed_while_its_replicas_are_behind(waits, world, play):
     with play.load(rate=10):
         time.sleep(60 if play.long else 2)
