@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 
 from actors.llm import output
 from actors.llm.records import Answer
+from gateway.ledger import LedgerError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,8 +38,8 @@ class Cache:
     async def answer(self, question: Question, alias: Alias, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         """Give the kept answer to an equal question, or that of an equal ask under way, or ask and keep the answer.
 
-        Equal are questions of one alias with the same candidates, prompt, untrusted text, type and version. An answer
-        that was not asked for itself took no calls and cost nothing. Raises what `ask` raises.
+        Equal are questions of one alias with the same candidates, prompt, untrusted text, type, judge and version. An
+        answer that was not asked for itself took no calls and cost nothing. Raises what `ask` raises.
         """
         name = name_of(question, alias)
         while other := self._under_way.get(name):
@@ -73,14 +75,16 @@ class Cache:
         told = {"candidate": answer.candidate, "model": answer.model, "degraded": answer.degraded}
         kept = json.dumps(told | {"value": output.adapter(question.into).dump_json(answer.value).decode()})
         if question.cache and not answer.degraded and len(kept) <= MOST_BYTES:
-            await self._ledger.remember(name, kept, min(question.cache, LONGEST))
+            with suppress(LedgerError):  # an answer that is paid for outweighs its being kept
+                await self._ledger.remember(name, kept, min(question.cache, LONGEST))
         return answer
 
 
 def name_of(question: Question, alias: Alias) -> str:
     """Give the hash of all that decides what the answer may be."""
     asked = [question.prompt, question.untrusted, question.links, output.schema_of(question.into), question.version]
-    whole = [alias.name, [[one.name, one.model] for one in alias.candidates], *asked]
+    judge = question.judge and [question.judge.model, dict(question.judge.criteria), question.judge.least]
+    whole = [alias.name, [[one.name, one.model] for one in alias.candidates], *asked, judge]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 

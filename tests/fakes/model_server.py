@@ -6,8 +6,7 @@
         fake.base("anthropic")                                      # "http://127.0.0.1:PORT", for that provider's
 
 It runs in a thread with a loop of its own, so a caller may block. `fake.limit` makes it answer 429 above that many
-calls at once; `fake.most` tells the most it ever saw at once; `fake.calls` what was asked, in order;
-`fake.busiest(60)` the most calls of a key within any 60 seconds.
+calls at once; `fake.most` tells the most it ever saw at once; `fake.calls` what was asked, in order.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import json
 import socket
 import threading
 import time
-from bisect import bisect_left
 from collections import defaultdict, deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -168,11 +166,6 @@ class FakeProvider:
     def base(self, provider: str) -> str:
         """Give the `api_base` for that provider, by the prefix of its models in LiteLLM."""
         return self.root + DIALECTS[provider].base
-
-    def busiest(self, seconds: float, *, key: str | None = None) -> int:
-        """Give the most calls that began within any window of that length, of that key or of all."""
-        times = sorted(call.began for call in self.calls if key in {None, call.key})
-        return max((bisect_left(times, begin + seconds) - at for at, begin in enumerate(times)), default=0)
 
     def asked(self, model: str) -> list[Asked]:
         """Give the calls for that model, in order of arrival."""

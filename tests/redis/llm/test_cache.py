@@ -13,10 +13,13 @@ from fakes.models import asker, candidate, models
 from pydantic import BaseModel
 
 from actors.errors import Failure
-from actors.llm import Question
+from actors.llm import Judge, Question
+from actors.llm.cache import name_of
+from gateway.ledger import open_ledger
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("prepared")]
 HOUR = timedelta(hours=1)
+JUDGES = (("polite", 4), ("polite", 5), ("brief", 4))
 ONE = Question(alias="fast", prompt="How is it?", untrusted="well", cache=HOUR, version=1)
 
 
@@ -56,6 +59,25 @@ async def test_any_difference_is_another_question(fake, asking, other):
     await ask(asking)
     await ask(asking, replace(ONE, **other))
     assert len(fake.calls) == 2
+
+
+def test_what_no_judge_has_seen_is_not_given_where_one_is_asked_for(fake):
+    alias = models(candidate(fake, "a")).aliases["fast"]
+    judges = [None, *(Judge(model="judge", criteria={"tone": wanted}, least=least) for wanted, least in JUDGES)]
+    assert len({name_of(replace(ONE, judge=judge), alias) for judge in judges}) == len(judges)
+
+
+async def test_an_answer_that_cannot_be_kept_is_given_all_the_same(fake, own_redis):
+    redis = own_redis()
+    ledger = await open_ledger(redis.url)
+    asking = asker(models(candidate(fake, "a")), ledger)
+    fake.script("a", say.says("paid", delay=0.5))
+    answer = asyncio.ensure_future(ask(asking))
+    while not fake.calls:  # noqa: ASYNC110 - the server runs in another thread
+        await asyncio.sleep(0.01)
+    redis.kill()
+    assert (await asyncio.wait_for(answer, 30)).value == "paid"
+    await ledger.close()
 
 
 async def test_it_is_kept_for_as_long_as_was_said_and_its_key_tells_nothing(ledger, asking):
