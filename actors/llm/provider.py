@@ -53,25 +53,21 @@ def prepare() -> Any:
         setattr(litellm, name, [])
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    error = importlib.import_module("litellm.llms.custom_llm").CustomLLMError
-    litellm.custom_provider_map = [{"provider": local.PROVIDER, "custom_handler": local.make(litellm.CustomLLM, error)}]
     return litellm
 
 
 async def warm(models: Models) -> None:
-    """Answer once from word lists, so that what LiteLLM loads on its first call (1 to 3 s) keeps no event waiting.
+    """Load what these models need, so that the first event does not wait for it.
 
-    Where a candidate is local, the lexicon's own lists (0.7 s, 67 MB) are loaded as well. Where one is not, so are the
-    450 modules of the first call of a provider, for which the event loop would stand still, while an answer that is
+    Where a candidate is local, these are the lexicon's lists (0.7 s, 67 MB). Where one is not, LiteLLM (3 to 6 s) and
+    the 450 modules of the first call of a provider, for which the event loop would stand still, while an answer that is
     paid for runs out of time.
     """
-    litellm = prepare()
     names = [candidate.model for alias in models.aliases.values() for candidate in alias.everyone]
     if any(_is_local(name) for name in names):
         lexicon.load()
-    await litellm.acompletion(model=f"{local.PROVIDER}/{local.MODEL}", messages=WARM, **SILENT)
     if not all(_is_local(name) for name in names):
-        await _call_nobody(litellm)
+        await _call_nobody(prepare())
 
 
 async def _call_nobody(litellm: Any) -> None:
@@ -100,9 +96,10 @@ async def call(
 
     `response_format` in the candidate's params replaces ours (None: none). Raises what LiteLLM raises.
     """
-    litellm = prepare()
     asked = {"response_format": _response_format(schema)} | dict(candidate.params) | SILENT | NO_TOOLS
-    response = await litellm.acompletion(
+    if _is_local(candidate.model):
+        return local.call(candidate.model, messages, asked["response_format"])
+    response = await prepare().acompletion(
         model=candidate.model,
         messages=[dict(message) for message in messages],
         timeout=math.ceil(timeout.total_seconds()),  # LiteLLM keeps a client for every timeout that it has seen
@@ -141,7 +138,6 @@ def _reply(response: Any, *, candidate: Candidate, asked: int) -> Reply:
     choice = response.choices[0] if response.choices else None
     text = (choice.message.content or "") if choice else None
     read, written, counted = _tokens(response, asked=asked, answered=len(text or ""))
-    degraded = candidate.model.partition("/")[0] == local.PROVIDER
     cost = _cost(response) or price(candidate, read, written)
     return Reply(
         text=text,
@@ -150,8 +146,7 @@ def _reply(response: Any, *, candidate: Candidate, asked: int) -> Reply:
         input_tokens=read,
         output_tokens=written,
         cost_usd=cost or 0.0,
-        priced=cost is not None and (counted or degraded),
-        degraded=degraded,
+        priced=cost is not None and counted,
     )
 
 

@@ -39,6 +39,13 @@ async def test_a_limit_may_be_reached_to_the_last_billionth(ledger):
         await ledger.spending.reserve(hold(1e-9, account, call="c"))
 
 
+async def test_what_was_only_counted_so_far_is_counted_in_full(ledger):
+    account = Account(name="all", day=1.0)
+    await ledger.spending.settle(hold(0.0, account), 1.0)
+    with pytest.raises(BudgetSpent):
+        await ledger.spending.reserve(hold(1e-9, account, call="b"))
+
+
 async def test_what_a_call_did_cost_takes_the_place_of_what_it_could(ledger):
     account = Account(name="all", day=1.0, month=3.0)
     call = hold(0.9, account, counted=("pipeline p", "model gpt"))

@@ -219,3 +219,27 @@ def test_the_first_call_of_a_worker_that_is_warm_loads_nothing_more():
 def test_importing_the_package_does_not_import_litellm():
     code = "import sys, actors.llm, actors.llm.lexicon, actors.llm.local; sys.exit('litellm' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+LOCAL = """
+import asyncio, sys
+from datetime import timedelta
+from fakes.models import models
+from actors.llm import provider
+from gateway.config import Candidate
+
+async def call():
+    local = Candidate(name="lexicon", model="local/lexicon")
+    await provider.warm(models(local))
+    await provider.call(local, [], schema=None, timeout=timedelta(seconds=1))
+    await provider.close()
+    print("litellm" in sys.modules)
+
+asyncio.run(call())
+"""
+
+
+def test_a_worker_whose_models_are_all_local_imports_no_litellm():
+    env = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
+    told = subprocess.run([sys.executable, "-c", LOCAL], env=env, check=True, capture_output=True, text=True)
+    assert told.stdout == "False\n"
