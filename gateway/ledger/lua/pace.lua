@@ -14,8 +14,11 @@ local function minute(name, now)
   for _, entry in ipairs(redis.call('ZRANGEBYSCORE', log, '-inf', now - MINUTE_MS)) do freed = freed + tokens_of(entry) end
   redis.call('ZREMRANGEBYSCORE', log, '-inf', now - MINUTE_MS)
   local made = redis.call('ZCARD', log)
-  if made == 0 then redis.call('HDEL', pace, 'tokens') else redis.call('HINCRBY', pace, 'tokens', 0 - freed) end
-  return made, tonumber(redis.call('HGET', pace, 'tokens') or 0)
+  if made == 0 then -- perhaps the whole log has expired: what was counted of it, too
+    redis.call('HDEL', pace, 'tokens')
+    return 0, 0
+  end
+  return made, redis.call('HINCRBY', pace, 'tokens', 0 - freed)
 end
 
 -- Note a call in its candidate's minute, with the tokens that it may take; gives its entry.

@@ -12,6 +12,7 @@ from gateway.ledger.keys import key
 
 pytestmark = pytest.mark.anyio
 RULES = AlertRules(sink="ops", dead=2, concurrency=1)
+ABOUT = [("blog", 1), ("blog", 2), ("shop", 1)]
 
 
 @pytest.fixture
@@ -87,3 +88,15 @@ async def test_a_notice_has_no_pipeline_to_work_it_from_scratch(ledger, bury):
     assert await ledger.replay(work.event.id, scratch=True) == "queued"
     assert (await ledger.show(work.event.id)).state == "done"
     assert (await ledger.show(work.id)).state == "queued"
+
+
+async def test_of_a_kind_about_the_same_there_is_one_notice_until_repeat_is_over(ledger):
+    rules = AlertRules(sink="ops", repeat=timedelta(hours=1))
+    told = [await ledger.notify(rules, "budget", about, {"spent": spent}) for about, spent in ABOUT]
+    assert told == [True, False, True]
+    ttl = await ledger.redis.pttl(key("alerted", "budget blog"))
+    assert 3_590_000 < ttl <= 3_600_000
+    await ledger.redis.delete(key("alerted", "budget blog"))
+    assert await ledger.notify(rules, "budget", "blog", {"spent": 3})
+    work = await notice(ledger)
+    assert (work.sink, json.loads(work.result)) == ("ops", {"kind": "budget", "about": "blog", "spent": 3})

@@ -143,6 +143,23 @@ async def test_the_tokens_of_a_call_that_was_not_sent_are_free_to_the_last_one(l
     assert (await ask(ledger, to, token="b", tokens=700)).state == "granted"
 
 
+async def test_a_minute_whose_log_has_expired_holds_no_tokens(ledger):
+    to = way(tokens=1000)
+    await ask(ledger, to, tokens=1000)
+    ledger.redis.delete(key("minute", "gpt"))  # as Redis does after a minute
+    assert (await ask(ledger, to, tokens=1000)).state == "granted"
+    assert (await ask(ledger, to, tokens=1)).state == "wait"
+
+
+async def test_a_minute_is_a_log_of_numbered_calls_and_their_tokens(ledger):
+    to = way(tokens=1000)
+    for tokens in (700, 200):
+        await ask(ledger, to, tokens=tokens)
+    calls = ledger.redis.zrange(key("minute", "gpt"), 0, -1, withscores=True)
+    assert calls == [("1:700", ledger.now_us // 1000), ("2:200", ledger.now_us // 1000)]
+    assert ledger.redis.hgetall(key("pace", "gpt")) == {"pool": "gpts", "number": "2", "tokens": "900"}
+
+
 async def test_a_call_larger_than_the_limit_has_the_minute_alone(ledger):
     to = way(tokens=1000)
     assert await states(ledger, to, 2, tokens=5000) == ["granted", "wait"]
