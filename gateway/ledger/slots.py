@@ -87,10 +87,10 @@ class Slots:
         until its key is tried again.
         """
         limits = (way.concurrent or 0, way.calls or 0, way.tokens or 0)
-        verdict, after, entry = await self._scripts("acquire", way.name, way.pool, token, ms(lease), *limits, tokens)
+        verdict, after, *entry = await self._scripts("acquire", way.name, way.pool, token, ms(lease), *limits, tokens)
         probe = verdict == b"probe"
         state: State = "granted" if probe else verdict.decode()
-        return Grant(state=state, after=timedelta(milliseconds=after), probe=probe, entry=entry.decode())
+        return Grant(state=state, after=timedelta(milliseconds=after), probe=probe, entry=b"".join(entry).decode())
 
     async def release(self, way: Way, *, token: str, entry: str = "", ended: Ended) -> bool:
         """Give the slot back; True if how it ended opened the circuit."""

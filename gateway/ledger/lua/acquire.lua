@@ -4,11 +4,10 @@
 -- KEYS  1 any key of ours
 -- ARGV  1 candidate, 2 whose circuit it shares, 3 token, 4 lease ms, 5 most calls at once, 6 calls a minute,
 --       7 tokens a minute (each 0: no limit), 8 the tokens that the call may take
--- Returns  { 'granted' | 'probe' (granted, and the one call that may go through an open circuit), 0, its place in the
---          minute ('' where none is kept) }
---          | { 'wait', ms until this waiter's own turn, '' }
---          | { 'open', ms until the circuit lets a probe through, '' }
---          | { 'rest', ms until its provider may be asked again, '' } | { 'out', ms until its key is tried again, '' }
+-- Returns  { 'granted' | 'probe' (granted, and the one call that may go through an open circuit), 0,
+--          where one is kept its place in the minute }
+--          | { 'wait', ms until this waiter's own turn } | { 'open', ms until the circuit lets a probe through }
+--          | { 'rest', ms until its provider may be asked again } | { 'out', ms until its key is tried again }
 
 local FORGET_MS = 10000 -- a waiter that is this late does not come back
 local UNKNOWN_MS = 2000 -- what a call takes, before the first has told
@@ -20,38 +19,44 @@ local limit, calls, tokens = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV
 local slots, waiters, circuit, pace = K.slots .. name, K.waiters .. name, K.circuit .. pool, K.pace .. name
 local now = clock()
 local seen = redis.call('HMGET', circuit, 'open_until', 'probe', 'probe_until', 'ramp_from', 'ramp_until')
-local own = redis.call('HMGET', pace, 'took', 'out_until', 'rest_until', 'ramp_from', 'ramp_until')
+local own = redis.call('HMGET', pace, 'took', 'out_until', 'rest_until', 'ramp_until')
 local verdict = 'granted'
+
+-- ms until that time; false once it has come
+local function ahead(time)
+  return time and tonumber(time) > now and time - now
+end
 
 redis.call('SADD', K.candidates, name)
 redis.call('HSET', pace, 'pool', pool)
 redis.call('PEXPIRE', pace, DAY_MS)
-if tonumber(own[2] or 0) > now then return { 'out', own[2] - now, '' } end
-if tonumber(own[3] or 0) > now then return { 'rest', own[3] - now, '' } end
+if ahead(own[2]) then return { 'out', ahead(own[2]) } end
+if ahead(own[3]) then return { 'rest', ahead(own[3]) } end
 if seen[1] then
   local closed = tonumber(seen[1])
   if seen[2] ~= token then closed = math.max(closed, tonumber(seen[3] or closed)) end -- another one probes
-  if closed > now then return { 'open', closed - now, '' } end
+  if ahead(closed) then return { 'open', ahead(closed) } end
   verdict = 'probe'
 end
 
 -- It came back just now: as many calls at once as it is to bear again, from one on; ramped is when that is over.
 local full, ramped = limit > 0 and limit or FREELY, now
 local function ramp(from, to)
-  if tonumber(to or 0) <= now then return end
+  if not ahead(to) then return end
   local most = 1 + math.floor((now - from) / (to - from) * full)
   limit, ramped = math.min(limit > 0 and limit or most, most), math.max(ramped, to)
 end
 
 ramp(seen[4], seen[5])
-ramp(own[4], own[5])
+ramp(own[3], own[4])
 redis.call('ZREMRANGEBYSCORE', slots, '-inf', now)
 local mine = redis.call('ZSCORE', slots, token)
 local free = limit == 0 or mine or redis.call('ZCARD', slots) < limit
 local made, held = minute(name, now)
-local wanted = tokens > 0 and math.min(tonumber(ARGV[8]), tokens) or 0 -- a call beyond the limit has the minute alone
+local wanted = math.min(tonumber(ARGV[8]), tokens) -- 0 without a limit; a call beyond it has the minute alone
 
--- ms until the call at this index is out of the minute; indexes beyond its calls stand for those of minutes to come
+-- ms until the call at this index is out of the minute; indexes beyond its calls stand for those of minutes to come,
+-- indexes below 0 for those of minutes past
 local function out(index)
   local call = redis.call('ZRANGE', K.minute .. name, index % made, index % made, 'WITHSCORES')
   return call[2] + MINUTE_MS * (1 + math.floor(index / made)) - now
@@ -59,11 +64,10 @@ end
 
 -- ms until the minute has room for the call that stands at this place of the line
 local function pause(place)
-  local leaving = calls > 0 and made + place + 1 - calls or 0 -- so many calls have to be out by then
-  local needed = tokens > 0 and held + (place + 1) * wanted - tokens or 0 -- and so many tokens
+  local leaving, needed = made + place + 1 - calls, held + (place + 1) * wanted - tokens -- calls and tokens to be out
   local after = 0
-  if made > 0 and leaving > 0 then after = out(leaving - 1) end
-  if held > 0 and needed > 0 then
+  if calls > 0 and made > 0 then after = math.max(after, out(leaving - 1)) end
+  if tokens > 0 and held > 0 and needed > 0 then
     local rounds = math.floor((needed - 1) / held)
     local left, index = needed - rounds * held, rounds * made - 1
     for _, entry in ipairs(redis.call('ZRANGE', K.minute .. name, 0, MOST_SEEN - 1)) do
@@ -86,10 +90,11 @@ if not free or pause(0) > 0 then
     redis.call('ZADD', waiters, now + after + FORGET_MS, token)
     redis.call('PEXPIRE', waiters, after + 2 * FORGET_MS)
   end
-  return { 'wait', after, '' }
+  return { 'wait', after }
 end
 redis.call('ZREM', waiters, token)
 redis.call('ZADD', slots, now + lease, token)
 redis.call('PEXPIRE', slots, lease + 60000)
 if verdict == 'probe' then redis.call('HSET', circuit, 'probe', token, 'probe_until', now + lease) end
-return { verdict, 0, calls + tokens > 0 and enter(name, wanted, now) or '' }
+if calls + tokens == 0 then return { verdict, 0 } end
+return { verdict, 0, enter(name, wanted, now) }

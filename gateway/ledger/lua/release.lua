@@ -24,7 +24,7 @@ if ARGV[7] ~= '' then redo(name, ARGV[6], tonumber(ARGV[7])) end
 if outcome == 'limited' then
   local times = redis.call('HINCRBY', pace, 'limited', 1)
   if rest == 0 then rest = FIRST_REST_MS * 2 ^ math.min(times - 1, MOST_RESTS) end
-  redis.call('HSET', pace, 'rest_until', now + rest, 'ramp_from', now + rest, 'ramp_until', now + rest + ramp)
+  redis.call('HSET', pace, 'rest_until', now + rest, 'ramp_until', now + rest + ramp)
 elseif outcome == 'out' then
   redis.call('HSET', pace, 'out_until', now + rest)
 end

@@ -98,6 +98,15 @@ async def test_a_waiter_for_tokens_is_told_when_enough_of_them_are_out(ledger):
     assert waits == [32, 42, 52, 94], "300 are out with the second call, 600 with the third, 900 with the fourth"
 
 
+async def test_of_a_long_minute_no_more_than_200_calls_are_looked_at(ledger):
+    to = way(tokens=1000)
+    for _ in range(250):
+        await ask(ledger, to, tokens=1)
+        await ledger.pass_time(SECOND / 100)
+    grant = await ask(ledger, to, tokens=1000)  # 250 have to leave it: whoever is told too soon is told again
+    assert grant.after == MINUTE - (250 - 199) * SECOND / 100
+
+
 async def test_what_a_call_took_beyond_its_worst_counts_too(ledger):
     to = way(tokens=1000)
     grant = await ask(ledger, to, token="a", tokens=100)
@@ -165,6 +174,25 @@ async def test_a_call_larger_than_the_limit_has_the_minute_alone(ledger):
     assert await states(ledger, to, 2, tokens=5000) == ["granted", "wait"]
     await ledger.pass_time(MINUTE)
     assert await states(ledger, to, 2, tokens=1) == ["granted", "granted"]
+
+
+async def test_a_minute_may_have_room_for_a_single_token(ledger):
+    assert await states(ledger, way(tokens=1), 2, tokens=1) == ["granted", "wait"]
+
+
+async def test_where_calls_are_limited_their_tokens_are_not(ledger):
+    to = way(calls=2)
+    grant = await ask(ledger, to, token="a")
+    await end(ledger, to, "a", entry=grant.entry, tokens=5000)
+    assert (await ask(ledger, to, tokens=5000)).state == "granted"
+
+
+@pytest.mark.parametrize("limits", [{"calls": 1}, {"tokens": 1}])
+async def test_who_waits_for_a_slot_beside_an_empty_minute_is_told_a_time(ledger, limits):
+    to = way(concurrent=1, **limits)
+    await ask(ledger, to, tokens=1)
+    await ledger.pass_time(MINUTE)
+    assert [(await ask(ledger, to, tokens=1)).after / SECOND for _ in range(2)] == [2, 4]
 
 
 async def test_settling_twice_or_late_changes_nothing(ledger):
@@ -252,6 +280,14 @@ async def test_who_waits_for_a_ramp_waits_no_longer_than_it_and_what_comes_after
     assert waits[:9] == [0, 1, 2, 3, 4, 5, 6, 7, 8], "one at once, as it is now"
     assert waits[9:11] == [8.282, 8.313], "or the ramp is over, and 32 go at once"
     assert waits[64] == 10
+
+
+async def test_who_waits_for_the_one_slot_there_is_waits_for_it_also_where_a_ramp_is_over_soon(ledger):
+    to = way(concurrent=1, circuit=CircuitRule(ramp=SECOND / 10))
+    await end(ledger, to, "a", took=2 * SECOND)
+    await end(ledger, to, "a", "limited", rest=SECOND)
+    await ledger.pass_time(SECOND)
+    assert [(await ask(ledger, to)).after / SECOND for _ in range(3)] == [0, 2, 4]
 
 
 async def test_a_key_that_is_no_good_is_out_for_a_while_and_its_pool_is_not(ledger):
