@@ -82,10 +82,11 @@ if not free or pause(0) > 0 then
   redis.call('ZREMRANGEBYSCORE', waiters, '-inf', now)
   local place = redis.call('ZRANK', waiters, token)
   local rank = place or redis.call('ZCARD', waiters)
-  local took, after = (rank + 1) * tonumber(own[1] or UNKNOWN_MS), 0
-  if not free then after = math.ceil(took / limit) end
-  if not free and ramped > now then after = math.min(after, math.ceil(ramped - now + took / full)) end
-  after = math.max(after, pause(rank))
+  local after = pause(rank)
+  if not free then -- its turn comes at the pace of now, or of the whole limit once that is borne again
+    local took = (rank + 1) * tonumber(own[1] or UNKNOWN_MS)
+    after = math.max(after, math.ceil(math.min(took / limit, ramped - now + took / full)))
+  end
   if not place then -- who asks again keeps the place; who does not come back is forgotten
     redis.call('ZADD', waiters, now + after + FORGET_MS, token)
     redis.call('PEXPIRE', waiters, after + 2 * FORGET_MS)
