@@ -161,9 +161,9 @@ async def test_a_minute_whose_log_has_expired_holds_no_tokens(ledger):
 
 
 async def test_a_minute_is_a_log_of_numbered_calls_and_their_tokens(ledger):
-    to = way(tokens=1000)
-    for tokens in (700, 200):
-        await ask(ledger, to, tokens=tokens)
+    to = way(calls=1000, tokens=1000)
+    entries = [(await ask(ledger, to, tokens=tokens)).entry for tokens in (700, 200)]
+    assert entries == ["1:700", "2:200"]
     calls = ledger.redis.zrange(key("minute", "gpt"), 0, -1, withscores=True)
     assert calls == [("1:700", ledger.now_us // 1000), ("2:200", ledger.now_us // 1000)]
     assert ledger.redis.hgetall(key("pace", "gpt")) == {"pool": "gpts", "number": "2", "tokens": "900"}
@@ -300,6 +300,18 @@ async def test_a_key_that_is_no_good_is_out_for_a_while_and_its_pool_is_not(ledg
     assert (await ask(ledger, to)).state == "granted"
 
 
+async def test_of_a_call_that_went_well_its_time_is_kept_and_nothing_else(ledger):
+    to = way()
+    await ask(ledger, to, token="a")
+    await end(ledger, to, "a", took=SECOND)
+    assert ledger.redis.hgetall(key("pace", "gpt")) == {"pool": "gpts", "took": "1000"}
+
+
+async def test_what_is_noted_after_a_lease_was_long_over_has_an_end_too(ledger):
+    await end(ledger, way(), "a", took=SECOND)
+    assert ledger.redis.pttl(key("pace", "gpt")) > 0
+
+
 async def test_limits_and_keys_open_no_circuit(ledger):
     to = way(circuit=CircuitRule(failures=1, ratio=0.1, least=1))
     for outcome in ("limited", "out", "neutral"):
@@ -317,6 +329,23 @@ async def test_a_circuit_opens_at_its_ratio_of_failures_once_enough_were_made(le
     to = way(circuit=CircuitRule(failures=1000, ratio=0.5, least=10, window=60 * SECOND))
     opened = [await end(ledger, to, "a", outcome) for outcome in ["ok", "failed"] * 5]
     assert opened == [False] * 9 + [True]
+
+
+async def test_a_single_failure_may_be_too_many(ledger):
+    to = way(circuit=CircuitRule(failures=1000, ratio=0.01, least=2))
+    assert [await end(ledger, to, "a", outcome) for outcome in ("ok", "failed")] == [False, True]
+
+
+async def test_what_was_counted_for_a_ratio_opens_no_circuit_that_has_none(ledger):
+    for ratio, outcome in ((0.9, "ok"), (0.9, "ok"), (None, "failed")):
+        to = way(circuit=CircuitRule(failures=1000, ratio=ratio, least=2))
+        assert not await end(ledger, to, "a", outcome)
+
+
+async def test_a_circuit_that_opens_forgets_what_was_counted(ledger):
+    to = way(circuit=CircuitRule(failures=1000, ratio=0.5, least=2))
+    assert [await end(ledger, to, "a", "failed") for _ in range(2)] == [False, True]
+    assert set(ledger.redis.hkeys(key("circuit", "gpts"))) == {"open_until", "opened"}
 
 
 async def test_below_its_ratio_a_circuit_stays_closed(ledger):
