@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from gateway.ledger.slots import CircuitRule
+
 BLOG = '[sources.blog]\nscheme = "standard"\nsecrets = ["env:BLOG_SECRET"]\npipeline = "triage"\n'
 WEBHOOK = BLOG + '[sinks.n8n]\nkind = "webhook"\nurl = "https://example.com/h?t=CANARY"\nsecret = "env:BLOG_SECRET"\n'
 FILE = BLOG + '[sinks.n8n]\nkind = "file"\n'
@@ -11,7 +13,8 @@ FILE = BLOG + '[sinks.n8n]\nkind = "file"\n'
 
 def test_a_webhook_sink_needs_only_url_and_secret(config):
     sink = config(WEBHOOK).sinks["n8n"]
-    assert (sink.name, sink.kind, sink.url, sink.path) == ("n8n", "webhook", "https://example.com/h?t=CANARY", None)
+    assert (sink.name, sink.kind, sink.url) == ("n8n", "webhook", "https://example.com/h?t=CANARY")
+    assert (sink.jwt, sink.rate, sink.circuit) == (None, None, CircuitRule())
     assert [secret.origin for secret in sink.secrets] == ["env:BLOG_SECRET"]
     assert (sink.header, sink.allow_private, sink.timeout, sink.concurrency) == (None, False, timedelta(seconds=15), 8)
     assert [wait.total_seconds() for wait in sink.retry] == [5, 30, 120, 600, 1800, 7200, 21600, 43200]
@@ -26,13 +29,19 @@ allow_private = true
 timeout = "1s"
 concurrency = 2
 retry = ["1s", "2m"]
+jwt = "env:JWT_KEY"
+rate = "15/second"
+circuit = { failures = 3, open_for = "5s" }
 """
     )
-    sink = config(text).sinks["n8n"]
+    env = {"BLOG_SECRET": "whsec_" + "Q0FOQVJZ" * 4, "N8N_TOKEN": "token-CANARY", "JWT_KEY": "CANARY" * 6}
+    sink = config(text, env=env).sinks["n8n"]
     name, value = sink.header
     assert (name, value.reveal()) == ("X-Auth", "token-CANARY")
     assert (len(sink.secrets), sink.allow_private, sink.timeout, sink.concurrency) == (2, True, timedelta(seconds=1), 2)
     assert sink.retry == (timedelta(seconds=1), timedelta(minutes=2))
+    assert (sink.jwt.reveal(), sink.rate) == ("CANARY" * 6, (15, timedelta(seconds=1)))
+    assert sink.circuit == CircuitRule(failures=3, open_for=timedelta(seconds=5))
 
 
 def test_a_sink_shows_no_secret_and_no_url(config):
@@ -79,15 +88,24 @@ def test_retry_may_be_none_at_all(config):
             WEBHOOK + 'header = { name = "X-Auth", value = "env:LINES" }',
             "header.value: expected printable ASCII, as HTTP headers carry it; env:LINES has more",
         ),
+        (WEBHOOK + 'jwt = "env:N8N_TOKEN"', "jwt: expected a key of at least 32 bytes; env:N8N_TOKEN has less"),
+        (
+            WEBHOOK + 'jwt = "env:BLOG_SECRET"\nheader = { name = "authorization", value = "env:N8N_TOKEN" }',
+            "jwt: expected either jwt or a header that is Authorization, got both",
+        ),
+        (WEBHOOK + "circuit = { failure = 3 }", "circuit.failure: unknown key; did you mean 'failures'?"),
         (
             WEBHOOK + 'retry = ["5"]',
             'retry[0]: expected a duration such as "5m" or "250ms" (ms, s, m, h, d), got \'5\'',
         ),
         (
             WEBHOOK.replace('"webhook"', '"wehbook"'),
-            "kind: expected one of file, webhook, got 'wehbook'; did you mean 'webhook'?",
+            "kind: expected one of chat, file, object, sql, webhook, got 'wehbook'; did you mean 'webhook'?",
         ),
-        (WEBHOOK.replace('kind = "webhook"', ""), "kind: expected one of file, webhook, which is missing"),
+        (
+            WEBHOOK.replace('kind = "webhook"', ""),
+            "kind: expected one of chat, file, object, sql, webhook, which is missing",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(config, mistakes, text, said):
