@@ -70,36 +70,30 @@ class FileSink(ThreadedSink):
 def append(path: Path, line: bytes, *, rotation: Rotation | None = None) -> bool:
     """Append one line and force it to disk; blocks. False if it stands near the end already.
 
-    Raises OSError, and then the file is as before.
+    Who holds the lock of the file at this path may put it aside; a file whose lock we waited for may have been put
+    aside meanwhile, and then the new one is opened. Raises OSError, and then the file is as before.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _current(path, rotation, len(line)) as file:
-        size = os.fstat(file).st_size
-        if _stands(file, line) or (rotation is not None and _stands_aside(path, line)):
-            return False
-        _write(file, line, size=size)
-        os.fsync(file)
-        if not size:
-            _sync_folder(path.parent)
-    return True
-
-
-@contextmanager
-def _current(path: Path, rotation: Rotation | None, coming: int) -> Iterator[int]:
-    """Open and lock the file that is to be appended to; who holds the lock of the one at this path may put it aside.
-
-    A file whose lock we waited for may have been put aside meanwhile: then the new one is opened.
-    """
     for _ in range(MOST_OPENED):
         with _locked(path) as file:
             if not _is_at(path, file):
                 continue
-            if rotation is not None and _is_over(os.fstat(file), rotation, coming):
-                _put_aside(path, rotation.keep)
-                continue
-            yield file
-            return
+            if _stands(file, line) or (rotation is not None and _stands_aside(path, line)):
+                return False
+            if rotation is None or not _is_over(os.fstat(file), rotation, len(line)):
+                _force(path, file, line)
+                return True
+            _put_aside(path, rotation.keep)
     raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+def _force(path: Path, file: int, line: bytes) -> None:
+    """Write the line and see it on disk."""
+    size = os.fstat(file).st_size
+    _write(file, line, size=size)
+    os.fsync(file)
+    if not size:
+        _sync_folder(path.parent)
 
 
 @contextmanager

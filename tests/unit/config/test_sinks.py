@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from gateway.config import Rotation
 from gateway.ledger.slots import CircuitRule
 
 BLOG = '[sources.blog]\nscheme = "standard"\nsecrets = ["env:BLOG_SECRET"]\npipeline = "triage"\n'
@@ -113,6 +114,72 @@ def test_a_mistake_is_one_line(config, mistakes, text, said):
     lines = mistakes(config, text, env=env)
     assert f"hookmill.toml: sinks.n8n.{said}" in lines
     assert all(line.startswith(("hookmill.toml: sinks.n8n.", "hookmill.toml: sources.blog.")) for line in lines)
+
+
+ENV = {"BLOG_SECRET": "whsec_" + "Q0FOQVJZ" * 4, "TOKEN": "token-CANARY"}
+
+
+def other(kind, text):
+    return f'{BLOG}[sinks.n8n]\nkind = "{kind}"\n{text}'
+
+
+def test_an_object_sink_takes_the_options_of_its_library_with_secrets_read(config, tmp_path):
+    text = 'url = "out"\nkey = "{date}/{id}"\noptions = { secret = "env:TOKEN", client_kwargs = { a = 1, b = "env:TOKEN" } }'
+    sink = config(other("object", text), env=ENV).sinks["n8n"]
+    assert (sink.url, sink.key) == ((tmp_path / "out").as_uri(), "{date}/{id}")
+    assert sink.options == {"secret": "token-CANARY", "client_kwargs": {"a": 1, "b": "token-CANARY"}}
+    assert "CANARY" not in repr(sink)
+    assert sink.target == f"file://{tmp_path}/out/{{date}}/{{id}}"
+
+
+def test_a_database_is_a_secret_or_a_url_without_a_password(config, tmp_path):
+    hidden = config(other("sql", 'url = "env:TOKEN"\ntable = "my_results"'), env=ENV).sinks["n8n"]
+    assert (hidden.url.reveal(), hidden.table, hidden.target) == ("token-CANARY", "my_results", "my_results, env:TOKEN")
+    written = config(other("sql", 'url = "sqlite:///r.db"')).sinks["n8n"]
+    assert written.url.reveal() == f"sqlite:///{tmp_path}/r.db"
+    assert config(other("sql", 'url = "sqlite:////r.db"')).sinks["n8n"].url.reveal() == "sqlite:////r.db"
+
+
+def test_a_file_may_be_rotated_by_size_and_by_time(config):
+    sink = config(FILE + 'path = "r"\nrotate = { size = "1MiB", every = "1d" }').sinks["n8n"]
+    assert sink.rotate == Rotation(size=2**20, every=timedelta(days=1), keep=10)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (FILE + 'path = "r"\nrotate = { keep = 3 }', "rotate: expected size or every, or both"),
+        (FILE + 'path = "r"\nrotate = { sise = "1MiB" }', "rotate.sise: unknown key; did you mean 'size'?"),
+        (
+            other("object", 'url = "out"\nkey = "{source}.json"'),
+            "key: expected a key such as \"{source}/{date}/{id}.json\", with {id} in it, got '{source}.json'",
+        ),
+        (
+            other("object", 'url = "out"\nkey = "../{id}"'),
+            "key: expected a key such as \"{source}/{date}/{id}.json\", with {id} in it, got '../{id}'",
+        ),
+        (
+            other("object", 'url = "out"\nkey = "{id}{pipline}"'),
+            "key: expected {NAME} of id, event_id, source, pipeline, date, got 'pipline'; did you mean 'pipeline'?",
+        ),
+        (
+            other("sql", 'url = "postgresql://u:CANARY@h/d"'),
+            "url: expected a URL without password and options; one that has them only as env:NAME or file:PATH",
+        ),
+        (
+            other("sql", 'url = "results.db"'),
+            "url: expected env:NAME, file:PATH, or a URL such as sqlite:///results.db",
+        ),
+        (
+            other("sql", 'url = "sqlite:///r.db"\ntable = "r; DROP"'),
+            "table: expected a table's name of small letters, digits and '_', at most 63 characters, got 'r; DROP'",
+        ),
+        (other("chat", 'url = "slack://CANARY"\ntext = "x"'), "url: secrets only as env:NAME or file:PATH"),
+        (other("chat", 'url = "env:TOKEN"'), 'text: missing; expected a template such as "{source}: {result.summary}"'),
+    ],
+)
+def test_a_mistake_in_another_kind_is_one_line(config, mistakes, text, said):
+    assert mistakes(config, text, env=ENV) == [f"hookmill.toml: sinks.n8n.{said}"]
 
 
 def test_a_sink_must_be_a_table(config, mistakes):
