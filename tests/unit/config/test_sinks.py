@@ -124,8 +124,8 @@ def other(kind, text):
 
 
 def test_an_object_sink_takes_the_options_of_its_library_with_secrets_read(config, tmp_path):
-    text = 'url = "out"\nkey = "{date}/{id}"\noptions = { secret = "env:TOKEN", client_kwargs = { a = 1, b = "env:TOKEN" } }'
-    sink = config(other("object", text), env=ENV).sinks["n8n"]
+    options = 'options = { secret = "env:TOKEN", client_kwargs = { a = 1, b = "env:TOKEN" } }'
+    sink = config(other("object", f'url = "out"\nkey = "{{date}}/{{id}}"\n{options}'), env=ENV).sinks["n8n"]
     assert (sink.url, sink.key) == ((tmp_path / "out").as_uri(), "{date}/{id}")
     assert sink.options == {"secret": "token-CANARY", "client_kwargs": {"a": 1, "b": "token-CANARY"}}
     assert "CANARY" not in repr(sink)

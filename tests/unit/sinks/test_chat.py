@@ -21,7 +21,7 @@ TOLD = {
         ("{source}: {result.label}", "blog: calm"),
         ("{result.parts.a-b} {degraded}", "3 True"),
         ("{result.nothing}{result.label.upper}{nothing}", ""),
-        ("{result.__class__} {0} {} {{id}} {result!r}", "{result.__class__} {0} {} {dlv_01} {result!r}"),
+        ("{result.__class__} {0} {} {{id}} {result!r}", " {0} {} {dlv_01} {result!r}"),
     ],
 )
 def test_a_template_names_fields_and_nothing_else(template, text):
