@@ -57,7 +57,8 @@ class Views:
             return None
         steps = await answer(self.redis.hgetall(key("steps", view.event_id)))
         result = await answer(self.redis.hmget(key("work", work_id), "result", "deliveries"))
-        told = result[0] or await answer(self.redis.get(key("receipt", work_id)))
+        failed = view.kind == "delivery" and view.state != "delivered"
+        told = await answer(self.redis.get(key("receipt", work_id))) if failed else result[0]
         left = await answer(self.redis.pttl(key("work", work_id)))
         ids = (result[1] or b"").decode().split()
         parts = [part for part in await self.briefs(ids) if part]
