@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from actors import outcome
-from actors.outcome import Buried, Done, Later, Outcome, classified, too_late
-from actors.sinks import Outgoing
+from actors.outcome import OUTAGE_PAUSE, Buried, Done, Later, Outcome, classified, too_late
+from actors.sinks import Outgoing, Refusal
 from actors.sinks.schedule import next_delay
+from actors.turns import NotYet, Turns
+from gateway.ledger import By, LedgerError
 from otel.records import DeliveryAttempted, tell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from actors.alerts import Notify
     from actors.errors import Failure
     from actors.keeper import Holding
     from actors.owner import Ended, Owner
@@ -29,10 +33,18 @@ class Deliverer:
     """Works deliveries: begin, send, outcome."""
 
     def __init__(
-        self, owner: Owner, sinks: Mapping[str, OpenSink], config: Config, listeners: tuple[Listener, ...]
+        self,
+        owner: Owner,
+        sinks: Mapping[str, OpenSink],
+        config: Config,
+        listeners: tuple[Listener, ...],
+        *,
+        notify: Notify,
     ) -> None:
-        """Take who owns, where results go, and by which rules."""
+        """Take who owns, where results go, by which rules, and who hears of a sink that is gone."""
         self._owner, self._sinks, self._config, self._listeners = owner, sinks, config, listeners
+        self._notify = notify
+        self._turns = {name: Turns(sink, owner.ledger.slots) for name, sink in config.sinks.items()}
 
     async def deliver(self, delivery_id: str) -> None:
         """Work that delivery, if it is there to be worked, and tell the listeners how it ended."""
@@ -46,10 +58,33 @@ class Deliverer:
         if sink is None:
             return Buried(reason=f"sink {work.sink!r} is not configured any more", error_class="permanent")
         try:
-            receipt = await sink.send(outgoing(work), now=datetime.now(UTC))
+            async with self._turns[work.sink].turn(f"{work.id} {work.attempts}"):
+                receipt = await sink.send(outgoing(work), now=datetime.now(UTC))
+        except NotYet as turn:
+            return Later(delay=turn.after, reason=str(turn))
+        except LedgerError:
+            return Later(delay=OUTAGE_PAUSE, reason="the ledger did not answer")
         except Exception as error:  # noqa: BLE001 - whatever a sink raises is an attempt that failed
-            return self._failed(classified(error), work)
-        return Done(state="delivered", result=json.dumps({"status": receipt.status, "detail": receipt.detail}).encode())
+            ending = self._failed(classified(error), work)
+            await self._keep(error, work, dead=isinstance(ending, Buried))
+            return ending
+        return Done(state="delivered", result=receipt.record())
+
+    async def _keep(self, error: Exception, work: Work, *, dead: bool) -> None:
+        """Keep what the sink answered, and hold the sink back if that was that it is gone."""
+        if not isinstance(error, Refusal):
+            return
+        with suppress(LedgerError):  # the outcome outweighs it, and a sink that is gone will say so again
+            await self._owner.ledger.keep_receipt(work.id, error.receipt.record(), dead=dead)
+            if error.gone:
+                await self._pause(work.sink, error)
+
+    async def _pause(self, sink: str, error: Refusal) -> None:
+        """Hold the sink back, as by hand, and tell somebody; the first one who sees it does."""
+        if await self._owner.ledger.pause("sink", sink, by=By(who=str(error))):
+            await self._notify(
+                "sink_gone", f"sink {sink}", {"reason": str(error), "resume": f"hookmill resume sink {sink}"}
+            )
 
     def _late(self, work: Work) -> Outcome:
         return self._failed(too_late(work), work)

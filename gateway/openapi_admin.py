@@ -141,7 +141,7 @@ def _act(name: str, summary: str, *, scratch: bool = False) -> Document:
 def _audit() -> Document:
     asked = {"who": WORD, "what": WORD, "since": SPAN, "until": SPAN, "limit": LIMIT}
     listed = closed({"entries": {"type": "array", "items": ENTRY}})
-    return _operation("listAudit", "List what was done by hand, the newest first.", "admin") | {
+    return _operation("listAudit", "List what was done, the newest first.", "admin") | {
         "parameters": [in_query(name, schema) for name, schema in asked.items()],
         "responses": {"200": json_answer("The newest entries.", listed), **refusals(ALLOWED)},
     }

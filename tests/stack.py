@@ -57,6 +57,7 @@ url = "{url}"
 secret = "env:SINK_SECRET"
 allow_private = true
 concurrency = 16
+circuit = {{ open_for = "500ms", ramp = "200ms" }}
 retry = ["300ms", "1s", "2s", "4s", "8s"]
 """
 MODELS = """

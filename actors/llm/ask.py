@@ -6,10 +6,10 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from actors.errors import Failure
+from actors.gate import Gate
 from actors.llm import provider
 from actors.llm.asking import Asking
 from actors.llm.cache import Cache
-from actors.llm.gate import Gate
 from actors.llm.taken import KEY_REST, Taken, take
 
 if TYPE_CHECKING:

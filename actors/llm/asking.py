@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from actors.errors import Failure
+from actors.gate import UNUSED, Gate
 from actors.llm import output, prompt
 from actors.llm.classify import HOPE, Trouble
-from actors.llm.gate import UNUSED, Gate
 from actors.llm.records import Answer, Question, Reply
 from actors.llm.taken import Taken, worst
 from gateway.ledger import BudgetSpent

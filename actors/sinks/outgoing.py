@@ -11,8 +11,9 @@ from actors.errors import Failure
 from gateway.ledger.alert import ALERTS
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
+    from actors.errors import ErrorClass
     from gateway.ledger.event import Event
 
 
@@ -56,10 +57,29 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """Proof that a sink took a delivery: an HTTP status where there is one, and a line for ops without content."""
+    """What a sink answered: an HTTP status where there is one, and a line for ops without content.
+
+    `answer` is how its answer begins, as far as it may be kept: for the ledger alone, never for a log.
+    """
 
     status: int | None = None
     detail: str = ""
+    answer: str = field(default="", repr=False)
+
+    def record(self) -> bytes:
+        """Give it as JSON, as the ledger keeps it with the delivery."""
+        return json.dumps({"status": self.status, "detail": self.detail, "answer": self.answer}).encode()
+
+
+class Refusal(Failure):
+    """A delivery that was answered, but not taken; `gone` says that the sink is to be left alone for good."""
+
+    def __init__(
+        self, text: str, *, klass: ErrorClass, retry_after: timedelta | None, receipt: Receipt, gone: bool = False
+    ) -> None:
+        """Take what a Failure takes, and what was answered."""
+        super().__init__(text, klass=klass, retry_after=retry_after)
+        self.receipt, self.gone = receipt, gone
 
 
 class OpenSink(Protocol):

@@ -1,15 +1,22 @@
-"""Standard Webhooks, the sender's side: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec."""
+"""Standard Webhooks, the sender's side: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec.
+
+And a token beside it, for receivers that check no signature of a body.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import hmac
+import json
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+LIFE = timedelta(minutes=5)  # of a token: as long as a signature is good for
 
 
 def read_key(secret: str) -> bytes:
@@ -33,6 +40,28 @@ def signed_headers(keys: Sequence[bytes], body: bytes, *, message_id: str, now: 
         signed = f"{message_id}.{moment}.".encode() + body
         headers["webhook-signature"] = " ".join(_signature(key, signed) for key in keys)
     return headers
+
+
+def bearer(key: bytes, body: bytes, *, message_id: str, now: datetime) -> str:
+    """Give a JWT (HS256, https://www.rfc-editor.org/rfc/rfc7519) for 5 minutes.
+
+    n8n's Webhook node checks its signature and `exp` by itself, before a workflow begins. `sha256` is the digest of the
+    body, in hex: that it is, the workflow checks. `jti` is the delivery's id.
+    """
+    moment = int(now.timestamp())
+    claims = {
+        "iss": "hookmill",
+        "iat": moment,
+        "exp": moment + int(LIFE.total_seconds()),
+        "jti": message_id,
+        "sha256": hashlib.sha256(body).hexdigest(),
+    }
+    signed = b".".join(_base64url(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
+    return (signed + b"." + _base64url(hmac.digest(key, signed, hashlib.sha256))).decode()
+
+
+def _base64url(text: bytes) -> bytes:
+    return base64.urlsafe_b64encode(text).rstrip(b"=")
 
 
 def _signature(key: bytes, signed: bytes) -> str:

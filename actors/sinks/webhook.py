@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import ssl
 from datetime import UTC, timedelta
@@ -15,33 +14,35 @@ import httpx
 
 from actors.errors import Failure
 from actors.sinks.addresses import AddressRefused, guard, resolve
-from actors.sinks.outgoing import Receipt
-from actors.sinks.standard import read_key, signed_headers
+from actors.sinks.answers import read_receipt
+from actors.sinks.outgoing import Refusal
+from actors.sinks.standard import bearer, read_key, signed_headers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from actors.errors import ErrorClass
     from actors.sinks.addresses import Resolve
-    from actors.sinks.outgoing import Outgoing
+    from actors.sinks.outgoing import Outgoing, Receipt
 
-MOST_READ = 4096  # bytes of an answer: enough to reuse its connection; what it says is of no use to us
-BODY_GRACE = 1.0  # seconds for them, once the status has settled how the delivery ended
 CONNECT = 5.0  # seconds for one address, so that a dead one leaves time for the next
 MOST_ADDRESSES = 4
-RETRIED = frozenset({408, 425})
+GONE = 410
+RETRIED = frozenset({404, 408, GONE, 425})
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 class WebhookSink:
-    """Posts each result to one URL: 2xx is delivered; 408, 425, 429, 5xx and what the network does are worth a retry.
+    """Posts each result to one URL: 2xx is delivered; 404, 408, 425, 429, 5xx and the network's faults are retried.
 
-    Anything else, redirects included, is permanent. It works on httpx's transport rather than its client: a transport
-    follows no redirect, keeps no cookie, reads no proxy from the environment and logs no URL. `timeout` covers name,
-    connection, request and status; at most `concurrency` deliveries are under way, others wait as long again.
-    Raises ValueError, without secrets, for a URL or a secret that cannot work.
+    404 is, because n8n answers it while a workflow is being published. 410 says that the sink is gone: nothing is sent
+    until it is resumed. Anything else, redirects included, is permanent. It works on httpx's transport rather than its
+    client: a transport follows no redirect, keeps no cookie, reads no proxy from the environment and logs no URL.
+    `timeout` covers name, connection, request and status. There are at most `concurrency` connections; that no more
+    deliveries are under way, in the whole fleet, is the ledger's matter. Raises ValueError, without secrets, for a URL
+    or a secret that cannot work.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class WebhookSink:
         url: str,
         secrets: Sequence[str] = (),
         header: tuple[str, str] | None = None,
+        jwt: str | None = None,
         allow_private: bool = False,
         timeout: timedelta = timedelta(seconds=15),
         concurrency: int = 8,
@@ -62,9 +64,9 @@ class WebhookSink:
         self._url = _checked(url)
         self._keys = _keys(secrets)
         self._header = header
+        self._jwt = jwt.encode() if jwt else None
         self._allow_private = allow_private
         self._timeout = timeout.total_seconds()
-        self._free = asyncio.Semaphore(concurrency)
         self._resolve = resolve
         self._agent = f"hookmill/{version('hookmill')}"
         limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency, keepalive_expiry=30)
@@ -75,42 +77,36 @@ class WebhookSink:
         """Post once, signed afresh under the same webhook-id. Raises Failure; its text has neither URL nor answer."""
         body = outgoing.body()
         headers = self._headers(outgoing, body, now=now)
-        async with self._slot():
-            response = await self._answer(headers, body)
-            try:
-                self._judge(response, now=now)
-                return Receipt(
-                    status=response.status_code, detail=f"HTTP {response.status_code}, {await _size(response)}"
-                )
-            finally:
-                await response.aclose()
+        response = await self._answer(headers, body)
+        try:
+            receipt = await read_receipt(response, sent=body, secrets=self._said(headers))
+            self._judge(response, receipt, now=now)
+            return receipt
+        finally:
+            await response.aclose()
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._transport.aclose()
-
-    @contextlib.asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._timeout):
-                await self._free.acquire()
-        except TimeoutError:
-            raise self._failure("busy; every permitted delivery is already under way") from None
-        try:
-            yield
-        finally:
-            self._free.release()
 
     def _headers(self, outgoing: Outgoing, body: bytes, *, now: datetime) -> httpx.Headers:
         headers = httpx.Headers({"host": self._url.netloc.decode("ascii")})
         if self._header:
             name, value = self._header
             headers[name] = value
+        if self._jwt:
+            token = bearer(self._jwt, body, message_id=outgoing.delivery_id, now=now)
+            headers["authorization"] = f"Bearer {token}"
         headers.update(signed_headers(self._keys, body, message_id=outgoing.delivery_id, now=now))
         headers.update({"content-type": "application/json", "accept": "*/*", "user-agent": self._agent})
         if TRACEPARENT.fullmatch(outgoing.traceparent):
             headers["traceparent"] = outgoing.traceparent
         return headers
+
+    def _said(self, headers: httpx.Headers) -> list[str]:
+        """List what authenticates us: no answer that repeats any of it may be kept."""
+        names = ("authorization", "webhook-signature", *([self._header[0]] if self._header else []))
+        return [headers[name] for name in names if name in headers]
 
     async def _answer(self, headers: httpx.Headers, body: bytes) -> httpx.Response:
         """Give the answer up to its headers; whoever gets it closes it."""
@@ -155,17 +151,18 @@ class WebhookSink:
         url = self._url.copy_with(host=address)
         return httpx.Request("POST", url, headers=headers, content=body, extensions=extensions)
 
-    def _judge(self, response: httpx.Response, *, now: datetime) -> None:
+    def _judge(self, response: httpx.Response, receipt: Receipt, *, now: datetime) -> None:
         status = response.status_code
         if 200 <= status < 300:
             return
         retried = status >= 500 or status in RETRIED
         klass: ErrorClass = "rate_limited" if status == 429 else "transient" if retried else "permanent"
         wait = None if klass == "permanent" else retry_after(response.headers.get("retry-after", ""), now=now)
-        raise self._failure(f"HTTP {status}", klass=klass, retry_after=wait)
+        text = f"sink {self.name}: HTTP {status}"
+        raise Refusal(text, klass=klass, retry_after=wait, receipt=receipt, gone=status == GONE)
 
-    def _failure(self, text: str, *, klass: ErrorClass = "transient", retry_after: timedelta | None = None) -> Failure:
-        return Failure(f"sink {self.name}: {text}", klass=klass, retry_after=retry_after)
+    def _failure(self, text: str, *, klass: ErrorClass = "transient") -> Failure:
+        return Failure(f"sink {self.name}: {text}", klass=klass)
 
     @property
     def _host(self) -> str:
@@ -219,17 +216,3 @@ def _trust(url: httpx.URL) -> ssl.SSLContext:
     context = httpx.create_ssl_context(trust_env=False)
     context.load_default_certs()  # and the machine's own roots: private CAs are installed there
     return context
-
-
-async def _size(response: httpx.Response) -> str:
-    """Tell how long the answer's body is, reading no more than needed; the delivery has succeeded whatever happens."""
-    size = 0
-    try:
-        async with asyncio.timeout(BODY_GRACE):
-            async for chunk in response.aiter_raw():
-                size += len(chunk)
-                if size > MOST_READ:
-                    return f"more than {MOST_READ} bytes"
-    except (TimeoutError, httpx.HTTPError):
-        return f"{size} bytes, then cut off"
-    return f"{size} bytes"

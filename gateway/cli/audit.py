@@ -44,7 +44,7 @@ def audit(
     limit: AtMost = 50,
     as_json: Json = False,
 ) -> None:
-    """List what was done by hand, the newest first: replays, discards, pauses. The last 10,000 entries are kept."""
+    """List what was done, the newest first: replays, discards, pauses. The last 10,000 entries are kept."""
     from gateway.ledger.letters import AuditFilter  # noqa: PLC0415 - keeps `hookmill --help` quick
 
     now = opening.now()
@@ -56,7 +56,7 @@ def audit(
     elif entries:
         render.show(_table(entries, now))
     else:
-        print("Nothing of that kind was done by hand.")
+        print("Nothing of that kind was done.")
 
 
 def _table(entries: Sequence[AuditEntry], now: datetime) -> Table:

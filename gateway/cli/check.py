@@ -113,14 +113,19 @@ def _pipeline(name: str, source: str, *, folder: Path, installed: Mapping[str, s
 
 
 def _sink(sink: Sink) -> Item:
-    what = f"sink {sink.name} ({sink.kind}: {sink.path or _shown(sink.url or '')})"
-    if sink.path is not None:
+    return Item(what=f"sink {sink.name} ({sink.kind}: {sink.target})", fault=_fault(sink))
+
+
+def _fault(sink: Sink) -> str | None:
+    from gateway.config import FileRules, WebhookRules  # noqa: PLC0415 - keeps `hookmill --help` quick
+
+    if isinstance(sink, FileRules):
         there = next(one for one in Path(sink.path).absolute().parents if one.exists())  # the sink makes the rest
         writable = there.is_dir() and os.access(there, os.W_OK)
-        return Item(what=what, fault=None if writable else f"sinks.{sink.name}.path: cannot write in {there}")
-    if sink.url and not sink.allow_private and _is_local(urlsplit(sink.url).hostname or ""):
-        return Item(what=what, fault=f"sinks.{sink.name}.url: a private address; set allow_private = true to allow it")
-    return Item(what=what)
+        return None if writable else f"sinks.{sink.name}.path: cannot write in {there}"
+    if isinstance(sink, WebhookRules) and not sink.allow_private and _is_local(urlsplit(sink.url).hostname or ""):
+        return f"sinks.{sink.name}.url: a private address; set allow_private = true to allow it"
+    return None
 
 
 def _is_local(host: str) -> bool:
@@ -129,12 +134,6 @@ def _is_local(host: str) -> bool:
         return not ip_address(host).is_global
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
-
-
-def _shown(url: str) -> str:
-    """Leave out the query: it may hold a token."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}{parts.path}"
 
 
 def _redis() -> Item:

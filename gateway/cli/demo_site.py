@@ -45,6 +45,7 @@ url = "{url}"
 allow_private = true
 secret = "file:secrets/receiver"
 timeout = "5s"
+circuit = {{ open_for = "400ms", ramp = "200ms" }}
 retry = ["500ms", "1s", "2s", "4s"]
 """
 MODELS = """\

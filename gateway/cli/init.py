@@ -31,6 +31,8 @@ kind = "webhook"
 url  = "http://localhost:5678/webhook/hookmill"
 allow_private = true                      # it runs on this machine; private addresses are refused otherwise
 secret = "file:secrets/n8n"               # signs what we send, by Standard Webhooks
+concurrency = 10                          # n8n takes about 27 calls a second on a core
+rate = "15/second"
 """
 
 MODELS = """\

@@ -33,7 +33,7 @@ def _parts(figures: Stats) -> Iterator[Any]:
     if figures.counts:
         yield "so far     " + " · ".join(f"{name} {count}" for name, count in figures.counts.items())
     if figures.paused:
-        held = ", ".join(render.plain(one.replace(":", " ", 1)) for one in figures.paused)
+        held = ", ".join(render.plain(one.replace(":", " ", 1)) + _by(figures.paused_by[one]) for one in figures.paused)
         yield f"paused     [yellow]{held}[/]"
     if figures.groups:
         yield ""
@@ -46,10 +46,20 @@ def _parts(figures: Stats) -> Iterator[Any]:
 def _groups(groups: Sequence[GroupView]) -> Any:
     rows = [
         (*map(render.plain, group.name.split(":", 1)), f"{group.active} of {group.cap}", str(group.backlog),
-         "[yellow]paused[/]" if group.paused else "")
+         _held(group))
         for group in groups
     ]  # fmt: skip
     return render.table(("what", "name", ">active", ">held back", ""), rows)
+
+
+def _by(who: str) -> str:
+    return f" (by {render.plain(who)})" if who else ""
+
+
+def _held(group: GroupView) -> str:
+    if group.paused:
+        return "[yellow]paused[/]"
+    return f"[red]{render.plain(group.left_alone)}[/]" if group.left_alone else ""
 
 
 def _memory(figures: Stats) -> str:

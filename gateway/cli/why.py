@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from gateway.cli.options import EventId, Json  # noqa: TC001 - typer reads the a
 from gateway.cli.render import age, plural, span
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from gateway.config import Config
@@ -22,10 +23,10 @@ PATIENCE = timedelta(seconds=30)  # a queued run that nobody began for so long d
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """What one must know beside the work: the time, what is paused, live workers, attempts it has (None: unknown)."""
+    """What one must know beside the work: the time, what is paused by whom, live workers, attempts (None: unknown)."""
 
     now: datetime
-    paused: frozenset[str] = frozenset()
+    paused: Mapping[str, str] = field(default_factory=dict)
     workers: int = 1
     most_attempts: int | None = None
 
@@ -73,16 +74,22 @@ def _tries(view: WorkView, scene: Scene) -> str:
 
 
 def _held(view: WorkView, scene: Scene) -> str | None:
-    """Give what holds this back as `source blog`, or None if nothing is paused."""
+    """Give what holds this back as `source:blog`, or None if nothing is paused."""
     mine = [f"sink:{view.sink}"] if view.kind == "delivery" else [f"source:{view.source}", f"pipeline:{view.pipeline}"]
-    return next((one.replace(":", " ", 1) for one in mine if one in scene.paused), None)
+    return next((one for one in mine if one in scene.paused), None)
+
+
+def _paused(held: str, scene: Scene) -> str:
+    """Say that it is paused, by whom if that is known, and how it goes on."""
+    what, by = held.replace(":", " ", 1), scene.paused[held]
+    return f"{what} is paused{f' by {by}' if by else ''}. Let it go on: `hookmill resume {what}`."
 
 
 def _queued(view: WorkView, scene: Scene) -> str:
     since = age(view.updated_at, scene.now)
     held = _held(view, scene)
     if held:
-        return f"{_subject(view)} is queued ({since}): {held} is paused. Let it go on: `hookmill resume {held}`."
+        return f"{_subject(view)} is queued ({since}): {_paused(held, scene)}"
     if not scene.workers:
         return f"{_subject(view)} is queued ({since}), but no worker was seen for a minute: start `hookmill worker`."
     told = (
@@ -153,7 +160,7 @@ def _delivery(one: WorkView, scene: Scene) -> str:
     if one.state == "waiting" and one.due_at:
         return f"{where} is tried again in {span(one.due_at - scene.now)}{_because(one)} ({_tries(one, scene)} failed)."
     held = _held(one, scene)
-    return f"{where} is held: {held} is paused, `hookmill resume {held}`." if held else f"{where} is {one.state}."
+    return f"{where} is held: {_paused(held, scene)}" if held else f"{where} is {one.state}."
 
 
 def _because(one: WorkView) -> str:
@@ -207,7 +214,7 @@ def why(work_id: EventId, *, as_json: Json = False) -> None:
     if view is None:
         raise Fault(f"{work_id}: the ledger does not know it (never accepted, or over and forgotten)", code=1)
     attempts = most_attempts(view, opening.config_or_none())
-    scene = Scene(now=opening.now(), paused=frozenset(stats.paused), workers=len(stats.workers), most_attempts=attempts)
+    scene = Scene(now=opening.now(), paused=stats.paused_by, workers=len(stats.workers), most_attempts=attempts)
     text = explain(view, scene)
     if as_json:
         render.show_json({"id": view.id, "state": view.state, "why": text})

@@ -10,7 +10,7 @@ from gateway.config.models import Alias, Candidate, Models, load_models
 from gateway.config.retry import Retry, RetryPolicy
 from gateway.config.schedules import Schedule
 from gateway.config.secret import Secret
-from gateway.config.sinks import Sink
+from gateway.config.sinks import ChatRules, FileRules, ObjectRules, Rotation, Sink, SqlRules, WebhookRules
 from gateway.config.sources import Source
 from gateway.config.toml import Config, load_config
 
@@ -19,16 +19,22 @@ __all__ = [
     "Alias",
     "Budget",
     "Candidate",
+    "ChatRules",
     "Config",
     "ConfigError",
     "Door",
+    "FileRules",
     "Models",
+    "ObjectRules",
     "Retry",
     "RetryPolicy",
+    "Rotation",
     "Schedule",
     "Secret",
     "Sink",
     "Source",
+    "SqlRules",
+    "WebhookRules",
     "load_config",
     "load_models",
 ]

@@ -67,7 +67,8 @@ class Secret:
         return cls(origin=f"file:{path}", value=value)
 
 
-def _referred(value: object, info: ValidationInfo) -> Secret:
+def referred(value: object, info: ValidationInfo) -> Secret:
+    """Read the secret that "env:NAME" or "file:PATH" refers to. ValueError says what is wrong, without repeating it."""
     reading = info.context
     if not isinstance(reading, Reading):
         raise TypeError("secrets are read within a Reading")
@@ -83,15 +84,15 @@ def _referred(value: object, info: ValidationInfo) -> Secret:
 def _dated(value: object, info: ValidationInfo) -> Secret:
     """Read "env:NAME", or {value = "env:NAME", not_after = "2026-12-01T00:00:00Z"}."""
     if not isinstance(value, dict):
-        return _referred(value, info)
+        return referred(value, info)
     for key in value:
         if key not in DATED:
             raise ValueError(f"unknown key{nearest(str(key), DATED)}; a secret's table has value and not_after")
-    secret = _referred(value.get("value"), info)
+    secret = referred(value.get("value"), info)
     return replace(secret, not_after=moment(value["not_after"]) if "not_after" in value else None)
 
 
-SecretRef = Annotated[Secret, PlainValidator(_referred)]
+SecretRef = Annotated[Secret, PlainValidator(referred)]
 DatedRef = Annotated[Secret, PlainValidator(_dated)]
 
 

@@ -53,6 +53,7 @@ KEYS = {
     # Calls in flight per model candidate (zset token -> end of lease), those who wait for one, and the circuit (hash)
     # of its pool. `minute`: the calls of the last minute by time, TTL a minute; `pace`: hash of their tokens, of what a
     # call takes, of when the candidate rests, TTL a day. Candidates: set, kept, one per candidate that was ever called.
+    # Sinks have the same, as `sink:NAME`, and with a rate `sink:NAME rate`, whose slots last for the rate's period.
     "candidates": f"{TAG}:candidates",
     "slots": f"{TAG}:slots:",
     "waiters": f"{TAG}:waiters:",
@@ -62,6 +63,9 @@ KEYS = {
     # Answers of models that may be given again: string, JSON under the hash of its question. TTL as its step says, at
     # most 30 days.
     "answers": f"{TAG}:answers:",
+    # What a sink answered to the last attempt of a delivery that failed: string, JSON. TTL as a finished event, or as a
+    # dead letter.
+    "receipt": f"{TAG}:receipt:",
     # What models cost, in billionths of a US dollar: hash of a day, or of a month, name -> spent, and what is reserved.
     # TTL 62 and 400 days. A dozen fields for each source, pipeline and model.
     "spent": f"{TAG}:spent:",

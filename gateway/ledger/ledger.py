@@ -172,6 +172,11 @@ class Ledger(Letters):
         kept = await answer(self.redis.get(key("answers", name)))
         return kept.decode() if kept else None
 
+    async def keep_receipt(self, delivery_id: str, receipt: bytes, *, dead: bool) -> None:
+        """Keep what a sink answered to an attempt that failed (JSON), for as long as the delivery."""
+        kept = self._keep[1] if dead else self._keep[0]
+        await answer(self.redis.set(key("receipt", delivery_id), receipt, px=kept))
+
     async def notify(self, rules: AlertRules, kind: str, about: str, notice: Mapping[str, Any]) -> bool:
         """Record a notice (plain JSON values) for the sink of the rules; False where the last one is too young."""
         return {1: True, 0: False}[await self.scripts("notice", *notice_arguments(rules, kind, about, notice))]

@@ -1,4 +1,4 @@
-"""Leave to call a model, fleet-wide: how many calls at once and in a minute, with how many tokens, and circuits."""
+"""Leave to call a model, or a sink, fleet-wide: how many calls at once and in a minute, their tokens, and circuits."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 Outcome = Literal["ok", "failed", "neutral", "limited", "out"]
 State = Literal["granted", "wait", "open", "rest", "out"]
+
+
+OF_SINKS = "sink:"
+"""What the name of a way to a sink begins with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from gateway.ledger.slots import OF_SINKS
+
 EQUAL = ("source", "state", "pipeline", "sink", "step", "error_class")
 TERMINAL = frozenset({"done", "discarded", "dead", "delivered"})
 
@@ -110,18 +112,22 @@ class Filter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupView:
-    """A source's runs or a sink's deliveries: how many are active of `cap`, and how many its cap holds back."""
+    """A source's runs or a sink's deliveries: how many are active of `cap`, and how many its cap holds back.
+
+    `left_alone` says why nobody sends to that sink now; empty where nothing keeps us from it.
+    """
 
     name: str
     cap: int
     active: int
     backlog: int
     paused: bool
+    left_alone: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateView:
-    """A model candidate: calls in flight, runs that wait for one, `calls` and `tokens` of the last minute.
+    """A model candidate, or a sink: calls in flight, runs that wait for one, `calls` and `tokens` of the last minute.
 
     Nobody calls it for so many seconds: `rests_for` since its provider limited it, `out_for` since its key was no good,
     `open_for` since its circuit opened. Calls and tokens are counted where a limit is set for them.
@@ -142,6 +148,8 @@ class CandidateView:
         """Why nobody calls it, and for how long yet; empty where it may be called."""
         if self.out_for:
             return f"its key is no good; tried again in {self.out_for:.0f} s"
+        if self.rests_for and self.name.startswith(OF_SINKS):
+            return f"it has had enough; tried again in {self.rests_for:.0f} s"
         if self.rests_for:
             return f"its provider has had enough; asked again in {self.rests_for:.0f} s"
         return f"its circuit is open for {self.open_for:.0f} s more" if self.open_for else ""
@@ -151,7 +159,8 @@ class CandidateView:
 class Stats:
     """The ledger in figures.
 
-    `workers` tells how many seconds ago each was seen; `memory_limit` is 0 where Redis has none.
+    `workers` tells how many seconds ago each was seen; `memory_limit` is 0 where Redis has none; `paused_by` says who
+    paused what, "" where the audit trail does not know any more.
     """
 
     counts: dict[str, int]
@@ -161,6 +170,7 @@ class Stats:
     scheduled: int
     dead: int
     paused: tuple[str, ...]
+    paused_by: dict[str, str]
     workers: dict[str, float]
     memory: int
     memory_limit: int

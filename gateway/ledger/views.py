@@ -13,6 +13,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from gateway.ledger.errors import LedgerDown, ReplicasLate
 from gateway.ledger.event import received_ms
 from gateway.ledger.keys import LANES, key
+from gateway.ledger.slots import OF_SINKS
 from gateway.ledger.spending import NANO, WARNED
 from gateway.ledger.view import CandidateView, Filter, GroupView, Stats, WorkView, make_steps, make_view
 
@@ -56,13 +57,15 @@ class Views:
             return None
         steps = await answer(self.redis.hgetall(key("steps", view.event_id)))
         result = await answer(self.redis.hmget(key("work", work_id), "result", "deliveries"))
+        failed = view.kind == "delivery" and view.state != "delivered"
+        told = await answer(self.redis.get(key("receipt", work_id))) if failed else result[0]
         left = await answer(self.redis.pttl(key("work", work_id)))
         ids = (result[1] or b"").decode().split()
         parts = [part for part in await self.briefs(ids) if part]
         return replace(
             view,
             steps=make_steps(steps) if view.kind == "run" else (),
-            result=json.loads(result[0]) if result[0] else None,
+            result=json.loads(told) if told else None,
             deliveries=tuple(parts),
             kept_until=datetime.now(UTC) + timedelta(milliseconds=left) if left > 0 else None,
         )
@@ -123,14 +126,16 @@ class Views:
             pipe.llen(key("lane", lane))
         counts, scheduled, dead, paused, groups, memory, workers, time, *lanes = await answer(pipe.execute())
         stopped, now = {one.decode() for one in paused}, time[0] + time[1] / 1e6
+        ways = await self._ways()
         return Stats(
             counts={name.decode(): int(number) for name, number in sorted(counts.items())},
             lanes=dict(zip(LANES, lanes, strict=True)),
-            groups=await self._groups(sorted(one.decode() for one in groups), stopped),
+            groups=await self._groups(sorted(one.decode() for one in groups), stopped, ways),
             scheduled=scheduled,
             dead=dead,
             paused=tuple(sorted(stopped)),
-            candidates=await self.candidates(),
+            paused_by=await self._paused_by(stopped),
+            candidates=_models(ways),
             workers={name.decode(): round(now - seen / 1000, 3) for name, seen in workers},
             memory=memory["used_memory"],
             memory_limit=memory["maxmemory"],
@@ -208,8 +213,19 @@ class Views:
             for at, one in zip(range(0, len(answers), 2), ids, strict=True)
         ]
 
-    async def _groups(self, names: Iterable[str], paused: set[str]) -> tuple[GroupView, ...]:
-        views = []
+    async def _paused_by(self, paused: set[str]) -> dict[str, str]:
+        """Say who paused what, as far back as the audit trail is looked at."""
+        known = dict.fromkeys(paused, "")
+        for text in await answer(self.redis.lrange(key("audit"), 0, PAGE_READS * PAGE - 1)) if paused else ():
+            entry = json.loads(text)
+            if entry["what"] == "pause" and not known.get(entry["on"], "else"):
+                known[entry["on"]] = entry["who"]
+        return known
+
+    async def _groups(
+        self, names: Iterable[str], paused: set[str], ways: Iterable[CandidateView]
+    ) -> tuple[GroupView, ...]:
+        views, alone = [], {way.name: way.left_alone for way in ways}
         for name in names:
             pipe = self._pipeline()
             pipe.hmget(key("group", name), "cap", "pipeline")
@@ -217,11 +233,16 @@ class Views:
             pipe.llen(key("backlog", name))
             (cap, pipeline), active, backlog = await answer(pipe.execute())
             stopped = name in paused or f"pipeline:{(pipeline or b'').decode()}" in paused
-            views.append(GroupView(name=name, cap=int(cap), active=active, backlog=backlog, paused=stopped))
+            view = GroupView(name=name, cap=int(cap), active=active, backlog=backlog, paused=stopped)
+            views.append(replace(view, left_alone=alone.get(name, "")))
         return tuple(views)
 
     async def candidates(self) -> tuple[CandidateView, ...]:
         """Give every model candidate that was ever called, by name."""
+        return _models(await self._ways())
+
+    async def _ways(self) -> tuple[CandidateView, ...]:
+        """Give every candidate that was ever called, and every sink."""
         names, (seconds, micros) = await answer(self.redis.smembers(key("candidates"))), await answer(self.redis.time())
         now, views = seconds + micros / 1e6, []
         for name in sorted(one.decode() for one in names):
@@ -247,6 +268,10 @@ class Views:
                 )
             )
         return tuple(views)
+
+
+def _models(ways: Iterable[CandidateView]) -> tuple[CandidateView, ...]:
+    return tuple(way for way in ways if not way.name.startswith(OF_SINKS))
 
 
 def _left(until: bytes | None, now: float) -> float:

@@ -13,12 +13,16 @@ HUNG = replace(model_server.hang(), status=504)  # what nobody waited for is not
 
 def test_a_sink_that_is_down(world, play):
     world.stack.answer = lambda *_: 503
+    before, seconds = sum(world.stack.tries.values()), 40 if play.long else 3
     with play.load(rate=10):
-        time.sleep(40 if play.long else 3)
+        time.sleep(seconds)
+    posts = sum(world.stack.tries.values()) - before
     world.stack.answer = lambda *_: 200
     play.recovered_since(time.monotonic())
-    row = play.check("the sink is down", remark="an hour with the retries of days, compressed alike")
+    remark = f"an hour with the retries of days, compressed alike; {posts} posts in {seconds} s of it"
+    row = play.check("the sink is down", remark=remark)
     assert (row.extra_calls, row.dead) == (0, 0)
+    assert posts <= 20 + 4 * seconds, "its circuit is open: a probe every half second, and what was under way"
 
 
 def test_a_sink_that_answers_after_its_deadline(world, play):

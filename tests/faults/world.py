@@ -53,6 +53,7 @@ secret = "env:SINK_SECRET"
 allow_private = true
 concurrency = 32
 timeout = "1s"
+circuit = { open_for = "500ms", ramp = "200ms" }
 retry = ["200ms", "500ms", "1s", "2s", "2s", "2s", "4s", "4s", "8s", "8s", "8s", "8s", "8s"]
 """
 MODELS = """

@@ -33,7 +33,15 @@ from gateway.config.alerts import AlertsTable
 from gateway.config.models import AliasTable, CandidateTable, CircuitTable
 from gateway.config.schedules import ScheduleTable
 from gateway.config.schemes import SchemeTable
-from gateway.config.sinks import FileTable, HeaderTable, WebhookTable
+from gateway.config.sink_tables import (
+    ChatTable,
+    FileTable,
+    HeaderTable,
+    ObjectTable,
+    RotateTable,
+    SqlTable,
+    WebhookTable,
+)
 from gateway.config.sources import DedupeTable, RetryTable, SourceTable
 from gateway.errors import Rejection
 from gateway.ledger import Event
@@ -369,8 +377,8 @@ def test_every_command_is_documented():
 
 
 def test_every_key_of_the_configuration_is_documented():
-    kinds = (SourceTable, SchemeTable, DedupeTable, RetryTable, FileTable, WebhookTable, HeaderTable)
-    kinds += (ScheduleTable, AlertsTable)
+    kinds = (SourceTable, SchemeTable, DedupeTable, RetryTable, FileTable, RotateTable)
+    kinds += (ScheduleTable, AlertsTable, WebhookTable, HeaderTable, ObjectTable, SqlTable, ChatTable)
     keys = [*tables(*kinds), *tables(AliasTable, CandidateTable, CircuitTable), *SCHEMES]
     assert undocumented(keys, "gateway/README.md") == []
 

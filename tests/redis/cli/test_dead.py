@@ -153,7 +153,7 @@ async def test_a_terminal_shows_how_far_a_bulk_is(environment, tmp_path, ledger,
 async def test_the_trail_says_who_did_what(hookmill, bury, site):
     assert site.is_dir()
     one, two = await bury(2)
-    assert hookmill("audit") == (0, "Nothing of that kind was done by hand.\n", "")
+    assert hookmill("audit") == (0, "Nothing of that kind was done.\n", "")
     hookmill("dead", "replay", one)
     hookmill("dead", "discard", two, "--yes")
     hookmill("pause", "sink", "n8n")

@@ -165,6 +165,7 @@ def test_the_table_reads_well_at_100_columns(kept):
         scheduled=0,
         dead=0,
         paused=(),
+        paused_by={},
         workers={},
         memory=1,
         memory_limit=0,

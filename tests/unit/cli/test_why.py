@@ -39,7 +39,7 @@ def test_a_due_wait_goes_on_at_once(run, now):
 
 
 def test_a_queued_run_of_a_paused_pipeline_names_the_way_out(run, now):
-    text = explain(run("queued"), Scene(now=now, paused=frozenset({"pipeline:comment-sentiment"})))
+    text = explain(run("queued"), Scene(now=now, paused={"pipeline:comment-sentiment": ""}))
     assert "pipeline comment-sentiment is paused" in text
     assert "`hookmill resume pipeline comment-sentiment`" in text
 
@@ -84,8 +84,9 @@ def test_a_done_run_says_what_became_of_its_deliveries(run, delivery, now, step)
 
 
 def test_a_held_delivery_names_the_paused_sink(run, delivery, now):
-    text = explain(run("done", deliveries=(delivery("queued"),)), Scene(now=now, paused=frozenset({"sink:n8n"})))
-    assert "sink n8n is paused, `hookmill resume sink n8n`" in text
+    held = Scene(now=now, paused={"sink:n8n": "sink n8n: HTTP 410"})
+    text = explain(run("done", deliveries=(delivery("queued"),)), held)
+    assert "sink n8n is paused by sink n8n: HTTP 410. Let it go on: `hookmill resume sink n8n`." in text
 
 
 def test_a_run_without_a_sink_sent_nothing(run, now):

@@ -9,14 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Alerts, Budget, Door, Retry, RetryPolicy, load_config, load_models
+from gateway.config import Alerts, Budget, Door, FileRules, Retry, RetryPolicy, load_config, load_models
 from gateway.config.alerts import AlertsTable
 from gateway.config.budgets import BudgetTable
 from gateway.config.door import DoorTable
 from gateway.config.models import AliasTable, CandidateTable, CircuitTable, OursTable
 from gateway.config.schedules import ScheduleTable
 from gateway.config.schemes import SchemeTable
-from gateway.config.sinks import FileTable, HeaderTable, WebhookTable
+from gateway.config.sink_tables import (
+    ChatTable,
+    FileTable,
+    HeaderTable,
+    ObjectTable,
+    RotateTable,
+    SqlTable,
+    WebhookTable,
+)
 from gateway.config.sources import DedupeTable, RetryTable, SourceTable
 from gateway.ledger.event import Limit
 
@@ -61,7 +69,9 @@ def test_what_the_example_only_mentions_are_the_defaults(uncommented):
     assert config.budget == Budget(day=10.0, month=200.0)
     assert config.alerts == Alerts(sink="n8n", dead=100, growth=(20, timedelta(minutes=10)))
     n8n, results = config.sinks["n8n"], config.sinks["results"]
-    assert (n8n.timeout, n8n.concurrency, n8n.retry) == (results.timeout, results.concurrency, results.retry)
+    assert results == FileRules(name="results", path=uncommented / "results.jsonl")
+    assert (n8n.timeout, n8n.retry) == (results.timeout, results.retry)
+    assert (n8n.concurrency, n8n.rate) == (10, (15, timedelta(seconds=1)))
     assert config.sources["shop"].scheme.header == "X-Shop-Signature"
 
 
@@ -77,7 +87,7 @@ def test_what_the_models_only_mention_can_be_used(uncommented):
     "table",
     [
         *(AlertsTable, BudgetTable, DoorTable, SourceTable, DedupeTable, RetryTable, ScheduleTable),
-        *(SchemeTable, WebhookTable, FileTable, HeaderTable),
+        *(SchemeTable, WebhookTable, HeaderTable, FileTable, RotateTable, ObjectTable, SqlTable, ChatTable),
     ],
 )
 def test_every_key_stands_in_the_example(table):

@@ -10,6 +10,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
+import jwt
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fakes.webhook_receiver import Receiver, answer
 
 from actors.errors import Failure
-from actors.sinks import Receipt, WebhookSink
+from actors.sinks import Receipt, Refusal, WebhookSink
 from actors.sinks.webhook import retry_after
 
 OLD, NEW = b"o" * 32, b"n" * 32
@@ -114,14 +115,78 @@ def test_configured_header_cannot_displace_the_signature(outgoing, now):
 @pytest.mark.parametrize(
     ("status", "klass"),
     [
-        *((status, "transient") for status in (408, 425, 500, 501, 502, 503, 504, 599)),
+        *((status, "transient") for status in (404, 408, 410, 425, 500, 501, 502, 503, 504, 599)),
         (429, "rate_limited"),
-        *((status, "permanent") for status in (300, 301, 304, 307, 308, 400, 401, 403, 404, 409, 410, 413, 422, 451)),
+        *((status, "permanent") for status in (300, 301, 304, 307, 308, 400, 401, 403, 409, 413, 422, 451)),
     ],
 )
 def test_status_decides_whether_to_try_again(outgoing, now, status, klass):
     failure, got = exchange(answer(status, "location: /elsewhere"), outgoing(), now)
     assert (failure.klass, str(failure), len(got)) == (klass, f"sink n8n: HTTP {status}", 1)
+
+
+def test_only_gone_says_that_the_sink_is_to_be_left_alone(outgoing, now):
+    assert [exchange(answer(status), outgoing(), now)[0].gone for status in (404, 410, 503)] == [False, True, False]
+
+
+def test_a_token_is_for_this_body_and_for_five_minutes(outgoing, now):
+    key = "k" * 32
+    _, [got] = exchange(answer(204), outgoing(), now, jwt=key)
+    token = got.headers["authorization"].removeprefix("Bearer ")
+    claims = jwt.decode(token, key, algorithms=["HS256"], options={"verify_exp": False, "verify_iat": False})
+    digest = hashlib.sha256(got.body).hexdigest()
+    assert claims == {
+        "iss": "hookmill",
+        "iat": int(now.timestamp()),
+        "exp": int(now.timestamp()) + 300,
+        "jti": "dlv_01",
+        "sha256": digest,
+    }
+    with pytest.raises(jwt.InvalidSignatureError):
+        jwt.decode(token, "x" * 32, algorithms=["HS256"])
+    assert got.headers["webhook-signature"].startswith("v1,")
+
+
+JSON = "content-type: application/json"
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_how_an_answer_begins_is_kept_for_the_ledger(outgoing, now, status):
+    outcome, _ = exchange(answer(status, JSON, body=b'{"message":"no such sheet"}' + b" " * 600), outgoing(), now)
+    receipt = outcome.receipt if isinstance(outcome, Failure) else outcome
+    assert (receipt.status, len(receipt.answer)) == (status, 512)
+    assert receipt.answer.startswith('{"message":"no such sheet"}')
+    assert "sheet" not in repr(receipt) + str(outcome)
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        lambda got: b"you sent " + got.body[30:80],
+        lambda got: b"hello " + got.headers["x-auth"].encode(),
+        lambda got: b"x" * 500 + got.headers["authorization"].encode(),  # cut short after 512 bytes
+        lambda got: got.headers["webhook-signature"][3:20].encode(),
+    ],
+)
+def test_an_answer_that_repeats_what_was_sent_is_not_kept(outgoing, now, echo):
+    async def run():
+        async with Receiver() as receiver:
+
+            async def repeat(writer):
+                await answer(500, "content-type: text/plain", body=echo(receiver.got[-1]))(writer)
+
+            receiver.reply = repeat
+            sink = sink_for(receiver.url, header=("X-Auth", "s3cret-header"), jwt="k" * 32)
+            with pytest.raises(Refusal) as caught:
+                await deliver(sink, outgoing(), now)
+            return caught.value.receipt
+
+    assert asyncio.run(run()).answer == ""
+
+
+@pytest.mark.parametrize("headers", [("content-type: image/png",), (JSON, "content-encoding: gzip"), ()])
+def test_an_answer_that_nobody_can_read_is_not_kept(outgoing, now, headers):
+    assert exchange(answer(200, *headers, body=b"\x1f\x8b"), outgoing(), now)[0].answer == ""
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
@@ -150,7 +215,7 @@ def test_answer_of_a_failure_is_not_repeated_anywhere(outgoing, now, caplog):
 
 @pytest.mark.parametrize(
     ("status", "value", "seconds"),
-    [(429, "120", 120), (503, "7", 7), (429, "soon", None), (429, "-5", None), (429, "", None), (410, "9", None)],
+    [(429, "120", 120), (503, "7", 7), (429, "soon", None), (429, "-5", None), (429, "", None), (400, "9", None)],
 )
 def test_retry_after_is_handed_on(outgoing, now, status, value, seconds):
     failure, _ = exchange(answer(status, f"retry-after: {value}"), outgoing(), now)
@@ -339,29 +404,6 @@ def test_no_more_deliveries_are_under_way_than_permitted(outgoing, now):
 
     assert len(asyncio.run(run()).got) == 6
     assert peak == 2
-
-
-def test_delivery_that_gets_no_turn_fails_without_being_sent(outgoing, now):
-    async def run():
-        async def hang(_):
-            await asyncio.sleep(30)
-
-        async with Receiver(hang) as receiver:
-            sink = sink_for(receiver.url, concurrency=1, timeout=timedelta(seconds=0.4))
-            first = asyncio.create_task(sink.send(outgoing(), now=now))
-            await asyncio.sleep(0.1)
-            second = sink_for(receiver.url, timeout=timedelta(seconds=0.1))
-            second._free = sink._free
-            with pytest.raises(Failure, match="busy") as caught:
-                await deliver(second, outgoing(), now)
-            with pytest.raises(Failure, match="no answer"):
-                await first
-            await sink.aclose()
-            return caught.value, receiver
-
-    failure, receiver = asyncio.run(run())
-    assert failure.klass == "transient"
-    assert len(receiver.got) == 1
 
 
 def test_cookie_is_not_kept(outgoing, now):

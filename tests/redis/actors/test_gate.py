@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from actors.llm.gate import Gate
+from actors.gate import Gate
 from gateway.ledger import Ended, Grant, Way, open_ledger
 from gateway.ledger.keys import key
 
@@ -193,7 +193,7 @@ async def test_a_slot_is_given_back_also_when_that_is_cancelled(ledger):
 
 
 async def test_a_ledger_that_is_down_does_not_cost_the_answer(own_redis, monkeypatch):
-    monkeypatch.setattr("actors.llm.gate.MARGIN", SECOND / 10)
+    monkeypatch.setattr("actors.gate.MARGIN", SECOND / 10)
     redis = own_redis()
     ledger = await open_ledger(redis.url)
     way = gate(ledger)
