@@ -40,9 +40,7 @@ def _files(folder: Path, names: Sequence[str] | None) -> list[Path]:
     return [files[name.removesuffix(".json")] for name in names] if names else list(files.values())
 
 
-@app.command(
-    epilog=example("hookmill n8n check", "hookmill n8n check --write", "hookmill n8n check --json | jq .found")
-)
+@app.command(epilog=example("hookmill n8n check", "hookmill n8n check --write"))
 def check(*, folder: Folder = FOLDER, place: PlaceFile = None, write: Write = False, as_json: Json = False) -> None:
     """Look for what n8n would not say: broken links, conditions that let everything pass, secrets, unknown nodes."""
     from gateway.n8n.lint import check_all  # noqa: PLC0415 - keeps `hookmill --help` quick
@@ -98,16 +96,15 @@ def push(names: Names = None, *, folder: Folder = FOLDER, place: PlaceFile = Non
         deploy.wait_until_live(workflows, there, within=timedelta(seconds=wait), tell=_tell)
     except deploy.DeployError as error:
         raise Fault(str(error)) from None
-    print(
-        f"{render.plural(len(workflows), 'workflow')} published. A changed one serves its old version for some seconds."
-    )
+    count = render.plural(len(workflows), "workflow")
+    print(f"{count} published; a changed one serves its old version for some seconds.")
 
 
 @app.command(epilog=example("hookmill n8n pull", "hookmill n8n pull notify-result && git diff"))
 def pull(names: Names = None, *, folder: Folder = FOLDER, place: PlaceFile = None) -> None:
     """Write n8n's workflows into their files; what is the place's own, and what n8n adds, is left out.
 
-    A workflow belongs to the file that has its id; one that no file has is written if its name begins with "Hookmill / ".
+    A workflow belongs to the file that has its id; one that no file has is written where its name is "Hookmill / NAME".
     """
     from gateway.n8n import deploy  # noqa: PLC0415 - keeps `hookmill --help` quick
     from gateway.n8n.lint import read_workflow  # noqa: PLC0415

@@ -6,7 +6,7 @@ that is no object, it takes the way "true" without a word. So any other shape th
 
 from __future__ import annotations
 
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

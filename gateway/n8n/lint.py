@@ -6,14 +6,14 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from gateway.n8n.form import CONFIG, Node, Workflow, dump, normalised
 from gateway.n8n.nodes import TRIGGERS, kind_of, wrong_node
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
 
 ID = re.compile(r"[A-Za-z0-9]{8,36}")
 REFERENCE = re.compile(r"""\$\(\s*\\?["']((?:[^"'\\]|\\.)+?)\\?["']\s*\)""")
@@ -58,7 +58,7 @@ def read_workflow(path: Path) -> Workflow:
         raise ValueError(f"not readable: {type(error).__name__}") from None
     if not _outlined(workflow):
         raise ValueError("not a workflow: expected an object with id, name, nodes and connections")
-    return workflow
+    return cast("Workflow", workflow)
 
 
 def _outlined(workflow: Any) -> bool:
@@ -159,9 +159,8 @@ def _targets(kinds: Any) -> Iterator[str]:
 def _links(node: Node, workflow: Workflow, ids: Collection[str], credentials: Collection[str] | None) -> Iterator[str]:
     names = {one["name"] for one in workflow["nodes"]}
     text = json.dumps(node.get("parameters") or {}, ensure_ascii=False)
-    yield from (
-        f"an expression asks for {name!r}, which is not there" for name in REFERENCE.findall(text) if name not in names
-    )
+    strange = [name for name in REFERENCE.findall(text) if name not in names]
+    yield from (f"an expression asks for {name!r}, which is not there" for name in strange)
     called = (node.get("parameters") or {}).get("workflowId")
     if kind_of(node) == "executeWorkflow" and (called.get("value") if isinstance(called, dict) else called) not in ids:
         yield "calls a workflow that is not here"

@@ -10,6 +10,7 @@ from gateway.n8n.conditions import wrong_conditions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
     from gateway.n8n.form import Node
 
 BASE = "n8n-nodes-base."
@@ -45,13 +46,8 @@ VERSIONS: dict[str, tuple[float, ...]] = {
 
 TRIGGERS = frozenset(
     {
-        "errorTrigger",
-        "executeWorkflowTrigger",
-        "formTrigger",
-        "manualTrigger",
-        "n8nTrigger",
-        "scheduleTrigger",
-        "webhook",
+        *("errorTrigger", "executeWorkflowTrigger", "formTrigger", "manualTrigger", "n8nTrigger"),
+        *("scheduleTrigger", "webhook"),
     }
 )
 REFUSED = {

@@ -32,7 +32,7 @@ class Credential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where n8n is, how its command line is called, the key of its API if it is used, and what stands in the nodes Config and in the credentials."""
+    """Where n8n is, how it is called, the key of its API or "", and what is in the nodes Config and the credentials."""
 
     command: tuple[str, ...] = ("n8n",)
     url: str = "http://127.0.0.1:5678"
