@@ -113,11 +113,12 @@ def push(workflows: Sequence[Workflow], place: Place, line: CommandLine, *, tell
 
 def called_first(workflows: Sequence[Workflow]) -> list[Workflow]:
     """Give them in an order in which each comes after those that it calls: n8n publishes in no other."""
-    left, ordered = {workflow["id"]: workflow for workflow in workflows}, []
+    left = {workflow["id"]: workflow for workflow in workflows}
+    ordered: list[Workflow] = []
     while left:
         free = [workflow for workflow in left.values() if not _called(workflow) & left.keys() - {workflow["id"]}]
-        for workflow in free or list(left.values()):  # a circle is n8n's to refuse
-            ordered.append(left.pop(workflow["id"]))
+        # A circle is n8n's to refuse.
+        ordered += [left.pop(workflow["id"]) for workflow in free or list(left.values())]
     return ordered
 
 
@@ -183,4 +184,4 @@ def is_live(client: httpx.Client, url: str) -> bool:
         answer = client.get(url)
     except httpx.TransportError:
         return False
-    return answer.status_code < 300 or (answer.status_code == 404 and "POST" in answer.text and "GET" in answer.text)
+    return answer.status_code < 300 or (answer.status_code == 404 and "make a POST request" in answer.text)

@@ -188,13 +188,19 @@ def _telling(pattern: re.Pattern[str], text: str) -> bool:
 
 def _twice(workflows: dict[str, Workflow]) -> Iterator[Found]:
     ids = Counter(workflow["id"] for workflow in workflows.values())
-    paths = Counter(path for workflow in workflows.values() for path in paths_of(workflow))
+    # n8n keeps the paths of forms and of webhooks in one list.
+    paths = Counter(name_of(path) for workflow in workflows.values() for path in paths_of(workflow))
     for file, workflow in workflows.items():
         if ids[workflow["id"]] > 1:
             yield Found(file=file, text=f"another file has the id {workflow['id']!r}, too")
         for path in paths_of(workflow):
-            if paths[path] > 1:
+            if paths[name_of(path)] > 1:
                 yield Found(file=file, text=f"another workflow answers at {path!r}, too")
+
+
+def name_of(path: str) -> str:
+    """Give a path without its first part."""
+    return path.partition("/")[2]
 
 
 def paths_of(workflow: Workflow) -> list[str]:

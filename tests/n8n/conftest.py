@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from fakes.model_server import says, serve
 from n8n.place import Place
 
 from gateway.cli import embedded
@@ -32,7 +33,13 @@ def private_redis(folder) -> Iterator[EmbeddedRedis]:
 def place(tmp_path_factory) -> Iterator[Place]:
     """Everything, with all workflows live and a worker."""
     folder = tmp_path_factory.mktemp("place")
-    with private_redis(tmp_path_factory.mktemp("redis")) as redis, Place(folder, redis) as made:
+    verdict = {"sentiment": "neutral", "urgency": "low", "language": "en", "reason": "Says thanks."}
+    with (
+        private_redis(tmp_path_factory.mktemp("redis")) as redis,
+        serve() as model,
+        Place(folder, redis, model_url=model.url) as made,
+    ):
+        model.default = says(verdict)
         print("n8n: pushing the workflows", file=sys.stderr, flush=True)
         made.push()
         made.stack.start_worker()

@@ -24,7 +24,7 @@ from gateway.cli.embedded import free_port
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from conftest import OwnRedis
+    from gateway.cli.embedded import EmbeddedRedis
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = ROOT / "n8n-workflows"
@@ -50,17 +50,40 @@ pipeline = "{pipeline}"
 limit = "3/2s"
 dedupe = {{ ttl = "30d" }}
 
+[sources.hasty]
+scheme = "standard"
+secrets = ["env:BLOG_SECRET"]
+pipeline = "{pipeline}"
+sinks = ["hasty"]
+
+[sinks.hasty]
+kind = "webhook"
+url = "@@N8N@@/webhook/hookmill"
+secret = "env:N8N_SECRET"
+header = {{ name = "X-Hookmill-Token", value = "env:N8N_TOKEN" }}
+allow_private = true
+timeout = "2s"
+retry = ["1s", "1s", "2s", "2s", "4s", "4s", "8s", "8s", "15s"]
+
 [sinks.n8n]
 kind = "webhook"
 url = "@@N8N@@/webhook/hookmill"
 secret = "env:N8N_SECRET"
 header = {{ name = "X-Hookmill-Token", value = "env:N8N_TOKEN" }}
 allow_private = true
-timeout = "@@TIMEOUT@@"
+timeout = "15s"
 concurrency = 10
 retry = ["1s", "2s", "4s", "8s", "15s", "30s", "30s", "30s"]
 """
 )
+MODELS = """
+model_list:
+  - model_name: stand-in
+    litellm_params: {model: openai/stand-in, api_base: os.environ/MODEL_URL, api_key: os.environ/FAKE_KEY}
+hookmill:
+  aliases:
+    fast: {candidates: [stand-in]}
+"""
 PLACE = """
 command = {command}
 url = "{url}"
@@ -123,15 +146,20 @@ disableStartTls = true
 class Place:
     """`with Place(folder, redis) as place`: everything runs, and the workflows are live."""
 
-    def __init__(self, folder: Path, redis: OwnRedis, *, timeout="15s", **more: Any) -> None:
+    def __init__(self, folder: Path, redis: EmbeddedRedis, *, model_url: str) -> None:
         self.folder, self.redis = folder, redis
         (folder / "n8n").mkdir()
         (folder / "hookmill").mkdir()
         self.chat, self.mail = Chat(), Mailbox(free_port())
-        self.n8n = N8n(folder / "n8n", **more.pop("n8n_env", {}))
-        config = HOOKMILL.replace("@@N8N@@", self.n8n.url).replace("@@TIMEOUT@@", timeout)
-        env = {"N8N_SECRET": SECRET, "N8N_TOKEN": TOKEN}
-        self.stack = Stack(folder / "hookmill", redis.url, config=config + more.pop("config", ""), env=env, **more)
+        self.n8n = N8n(
+            folder / "n8n",
+            N8N_OTEL_ENABLED="true",
+            N8N_OTEL_EXPORTER_OTLP_ENDPOINT=self.chat.url,
+            N8N_OTEL_TRACES_SAMPLE_RATE="1",
+        )
+        config = HOOKMILL.replace("@@N8N@@", self.n8n.url)
+        env = {"N8N_SECRET": SECRET, "N8N_TOKEN": TOKEN, "MODEL_URL": model_url}
+        self.stack = Stack(folder / "hookmill", redis.url, config=config, models=MODELS, env=env)
         self.client = httpx.Client(base_url=self.n8n.url, timeout=60, trust_env=False)
 
     def __enter__(self) -> Self:

@@ -32,18 +32,20 @@ class Said:
 
 
 class Chat:
-    """Incoming webhooks as Slack's (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks/).
+    """Incoming webhooks as Slack's, a receiver of anything, a feed, and a collector of traces, kept as they come.
 
-    Besides a generic receiver and a feed. `status` is what the next posts are answered with, `delay` seconds before it.
+    https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks/; https://opentelemetry.io/docs/specs/otlp/
+    `status` is what the next posts are answered with, `delay` the seconds before it.
     """
 
     def __init__(self) -> None:
         self.said: list[Said] = []
         self.status, self.delay, self.refused = 200, 0.0, 0
-        self.feed = ""
+        self.feed, self.traces = "", b""
         routes = [
             Route("/services/{channel}", self._receive, methods=["POST"]),
             Route("/feed.xml", self._feed, methods=["GET"]),
+            Route("/v1/traces", self._trace, methods=["POST"]),
         ]
         self._served = Served(Starlette(routes=routes))
         self.url = self._served.url
@@ -82,6 +84,10 @@ class Chat:
             )
         )
         return PlainTextResponse("ok")
+
+    async def _trace(self, request: Request) -> Response:
+        self.traces += await request.body()
+        return Response(b"", media_type="application/x-protobuf")
 
     async def _feed(self, _: Request) -> Response:
         return Response(self.feed, media_type="application/rss+xml")

@@ -41,7 +41,7 @@ def before(place):
 
 def fill_in(place, text):
     form = {"field-0": (None, text), "field-1": (None, "Ada")}
-    return httpx.post(f"{place.n8n.url}/form/hookmill", files=form, timeout=60, trust_env=False)
+    return httpx.post(f"{place.n8n.url}/form/hookmill-form", files=form, timeout=60, trust_env=False)
 
 
 # intake-form
