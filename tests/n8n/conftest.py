@@ -39,7 +39,7 @@ def place(tmp_path_factory) -> Iterator[Place]:
         serve() as model,
         Place(folder, redis, model_url=model.url) as made,
     ):
-        model.default = says(verdict)
+        model.default, made.model = says(verdict), model
         print("n8n: pushing the workflows", file=sys.stderr, flush=True)
         made.push()
         made.stack.start_worker()

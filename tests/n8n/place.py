@@ -48,6 +48,7 @@ scheme = "standard"
 secrets = ["env:N8N_SECRET"]
 pipeline = "{pipeline}"
 limit = "3/2s"
+sinks = ["n8n"]
 dedupe = {{ ttl = "30d" }}
 
 [sources.hasty]

@@ -118,7 +118,7 @@ def test_what_could_not_be_told_is_told_at_the_next_try(place, path):
 @each_variant
 def test_a_second_try_while_the_first_is_under_way_is_told_to_wait(place, path):
     one, delivery = event(), new_id()
-    place.chat.delay = 3
+    place.chat.delay = 6
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(place.deliver, result(one), path=path, delivery=delivery)
         second = until(
