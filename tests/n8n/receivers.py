@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class Said:
 
 
 class Chat:
-    """Incoming webhooks as Slack's, a receiver of anything, a feed, and a collector of traces, kept as they come.
+    """Incoming webhooks as Slack's, a receiver of anything, a feed, a model of 2 s, and a collector of traces.
 
     https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks/; https://opentelemetry.io/docs/specs/otlp/
     `status` is what the next posts are answered with, `delay` the seconds before it.
@@ -45,6 +46,7 @@ class Chat:
         routes = [
             Route("/services/{channel}", self._receive, methods=["POST"]),
             Route("/feed.xml", self._feed, methods=["GET"]),
+            Route("/model", self._think, methods=["POST"]),
             Route("/v1/traces", self._trace, methods=["POST"]),
         ]
         self._served = Served(Starlette(routes=routes))
@@ -66,8 +68,6 @@ class Chat:
         self._served.stop()
 
     async def _receive(self, request: Request) -> Response:
-        import asyncio
-
         if self.status >= 300:
             self.refused += 1
             return PlainTextResponse("no", status_code=self.status)
@@ -84,6 +84,10 @@ class Chat:
             )
         )
         return PlainTextResponse("ok")
+
+    async def _think(self, _: Request) -> Response:
+        await asyncio.sleep(2)
+        return PlainTextResponse("fine")
 
     async def _trace(self, request: Request) -> Response:
         self.traces += await request.body()

@@ -53,6 +53,7 @@ def test_a_form_becomes_an_event_that_is_told(place, before):
     assert fill_in(place, f"Ich bin blockiert {word}, überall!").status_code == 200
     [event] = arrived(place, before)
     until(lambda: place.chat.texts(event.id), within=60)
+    assert place.stack.show(event.id).repeats == 0  # it was posted once
 
 
 def test_a_form_without_its_text_becomes_none(place, before):
