@@ -28,7 +28,7 @@ def test_the_example_is_read_and_has_what_the_workflows_name():
             "N8N_TOKEN",
             "N8N_PROVIDER_TOKEN",
             "N8N_HTTP_TOKEN",
-            "HOOKMILL_TOKEN",
+            "N8N_HOOKMILL_TOKEN",
             "SLACK_URL",
             "SLACK_URGENT_URL",
             "SMTP_PASSWORD",
