@@ -146,6 +146,8 @@ def _opened(path: Path) -> tuple[Place, CommandLine]:
     from gateway.n8n.deploy import CommandLine  # noqa: PLC0415 - keeps `hookmill --help` quick
     from gateway.n8n.place import read_place  # noqa: PLC0415
 
+    if not path.is_file():
+        raise Fault(f"{path}: not found; it says where n8n is and what the workflows need there (--place)")
     env = opening.environment()
     place = read_place(path, env)
     return place, CommandLine(command=place.command, env=env)
