@@ -39,6 +39,11 @@ test: $(STAMP) $(VALKEY) ## Run the tests
 	$(TESTS) tests/unit tests/redis tests/system tests/fuzz
 	$(TESTS) tests/faults -m "not slow"
 
+.PHONY: test-n8n
+test-n8n: $(STAMP) ## Run the workflows in a real n8n, which is installed first (4 minutes, once)
+	@$(VENV)/python tests/n8n/install.py >/dev/null
+	$(VENV)/python -m pytest -p no:xdist -rP tests/n8n $(ARGS)
+
 .PHONY: check
 check: $(STAMP) ## Lint, formatting, types, import rules, structure
 	$(VENV)/ruff check .
@@ -56,6 +61,11 @@ bench: $(STAMP) ## Measure throughput, pickup and memory
 .PHONY: bench-gateway
 bench-gateway: $(STAMP) ## Measure the gateway beside a bare route and the usual design (ARGS=--quick)
 	@PYTHONPATH=tests $(VENV)/python -m bench.gateway $(ARGS)
+
+.PHONY: bench-n8n
+bench-n8n: $(STAMP) ## Measure 500 results at once at n8n, with our cap and without it
+	@$(VENV)/python tests/n8n/install.py >/dev/null
+	@PYTHONPATH=tests $(VENV)/python tests/n8n/bench.py
 
 .PHONY: bench-runs
 bench-runs: $(STAMP) ## Measure the workers beside Dramatiq and Celery, their memory, the cost of failure (ARGS=--quick)
@@ -88,6 +98,7 @@ lock: $(STAMP) ## Write the locks anew (ARGS=--upgrade takes the newest versions
 	$(UV) pip compile $(COMPILE) --group fuzz $(ARGS) -o tests/fuzz/requirements.lock
 	$(UV) pip compile $(COMPILE) $(ARGS) tests/bench/peers.in -o tests/bench/peers.lock
 	$(UV) pip compile $(COMPILE) $(ARGS) tests/mutation/requirements.in -o tests/mutation/requirements.lock
+	$(UV) pip compile $(COMPILE) --no-deps $(ARGS) tests/n8n/requirements.in -o tests/n8n/requirements.lock
 	$(UV) pip compile $(COMPILE) --no-deps $(ARGS) tests/valkey.in -o tests/valkey.lock
 
 .PHONY: clean

@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.asking import auditing, read_asked, read_members, read_text
+from gateway.asking import auditing, read_asked, read_day, read_members, read_text
 from gateway.dead import admitted, discard_dead, list_dead, replay_dead, show_dead
 from gateway.errors import NotFound, ParameterInvalid
 from gateway.ledger import AuditFilter, By
@@ -39,6 +39,7 @@ def make_admin() -> Starlette:
             Route("/dead/discard", discard_dead, methods=["POST"]),
             Route("/dead/{letter_id}", show_dead, methods=["GET"]),
             Route("/audit", list_audit, methods=["GET"]),
+            Route("/costs", show_costs, methods=["GET"]),
             Route("/paused", list_paused, methods=["GET"]),
             Route("/pause", pause, methods=["POST"]),
             Route("/resume", resume, methods=["POST"]),
@@ -58,6 +59,17 @@ async def list_audit(request: Request) -> Response:
     limit = asked.pop("limit", 50)
     entries = await gate.ledger.audit(limit=limit, wanted=AuditFilter(**asked))
     return JSONResponse({"entries": [entry.json() for entry in entries]}, headers=GUARD)
+
+
+async def show_costs(request: Request) -> Response:
+    """Show what models cost on a day of UTC, today by default; needs the scope `read`."""
+    gate, _ = await admitted(request, "read")
+    asked = read_query(request.query_params, {"day": read_day})
+    day = asked.get("day") or gate.clock().strftime("%Y-%m-%d")
+    book = await gate.ledger.book(day)
+    spent = {name: usd for name, usd in sorted(book.items()) if name != "all" and not name.startswith("held ")}
+    told = {"day": day, "usd": book.get("all", 0.0), "held_usd": book.get("held all", 0.0), "spent": spent}
+    return JSONResponse(told, headers=GUARD)
 
 
 async def list_paused(request: Request) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from gateway.body import read_body
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MOST_BODY = 64 * 1024
 BODY_TIMEOUT = timedelta(seconds=5)
 LONGEST_TEXT = 200
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 CLASS = re.compile(r"[A-Za-z_]{1,64}")
 
 
@@ -86,6 +87,16 @@ def read_cursor(value: Any) -> str:
     if not isinstance(value, str) or not CURSOR.fullmatch(value):
         raise ParameterInvalid("cursor is what an earlier answer gave.")
     return value
+
+
+def read_day(value: Any) -> str:
+    """Read a day such as 2026-11-21; raises ParameterInvalid."""
+    try:
+        if DAY.fullmatch(value):
+            return date.fromisoformat(value).isoformat()
+    except ValueError:
+        pass
+    raise ParameterInvalid("day is a day such as 2026-11-21.")
 
 
 def read_moment(now: datetime) -> Callable[[Any], datetime]:

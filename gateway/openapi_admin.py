@@ -17,7 +17,7 @@ from gateway.openapi_parts import (
     json_answer,
     refusals,
 )
-from gateway.openapi_schemas import COUNT, FLAG, MOMENT, SCHEMAS, TEXT, closed, nullable, ref
+from gateway.openapi_schemas import COUNT, FLAG, MOMENT, NUMBER, SCHEMAS, TEXT, closed, nullable, ref
 from gateway.status import MOST_LISTED
 
 ALLOWED: Refusals = (*READING, errors.Forbidden, errors.ParameterInvalid)
@@ -88,6 +88,7 @@ def make_admin_document() -> Document:
             "/dead/discard": {"post": _act("discard", "Take dead letters off the list for good.")},
             "/dead/{letter_id}": {"get": _show()},
             "/audit": {"get": _audit()},
+            "/costs": {"get": _costs()},
             "/paused": {"get": _paused()},
             "/pause": {"post": _hold("pause", "Hold a source, a pipeline or a sink back.")},
             "/resume": {"post": _hold("resume", "Let it go on.")},
@@ -144,6 +145,17 @@ def _audit() -> Document:
     return _operation("listAudit", "List what was done, the newest first.", "admin") | {
         "parameters": [in_query(name, schema) for name, schema in asked.items()],
         "responses": {"200": json_answer("The newest entries.", listed), **refusals(ALLOWED)},
+    }
+
+
+def _costs() -> Document:
+    day = {"type": "string", "format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}
+    spent = {"type": "object", "additionalProperties": NUMBER, "description": "By `source X`, `pipeline X`, `model X`."}
+    held = NUMBER | {"description": "Reserved for calls that are under way, or whose end nobody heard."}
+    told = closed({"day": TEXT, "usd": NUMBER, "held_usd": held, "spent": spent})
+    return _operation("showCosts", "Show what models cost on a day of UTC, today by default.", "read") | {
+        "parameters": [in_query("day", day)],
+        "responses": {"200": json_answer("In US dollars.", told), **refusals(ALLOWED)},
     }
 
 

@@ -15,6 +15,7 @@ from gateway.cli import (
     events,
     init,
     models,
+    n8n,
     pause,
     schedules,
     schemes,
@@ -102,7 +103,7 @@ COMMANDS: tuple[tuple[Callable[..., None], str, tuple[str, ...]], ...] = (
     ),
     (pause.resume, "Let it go on.", ("hookmill resume sink n8n",)),
 )
-GROUPS = ((events.app, "events"), (dead.app, "dead"), (token.app, "token"))
+GROUPS = ((events.app, "events"), (dead.app, "dead"), (token.app, "token"), (n8n.app, "n8n"))
 
 for command, short, examples in COMMANDS:
     app.command(short_help=short, epilog=example(*examples))(command)

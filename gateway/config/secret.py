@@ -72,6 +72,11 @@ def referred(value: object, info: ValidationInfo) -> Secret:
     reading = info.context
     if not isinstance(reading, Reading):
         raise TypeError("secrets are read within a Reading")
+    return resolved(value, reading)
+
+
+def resolved(value: object, reading: Reading) -> Secret:
+    """Read the secret that `env:NAME` or `file:PATH` of that file refers to. Raises ValueError."""
     kind, _, rest = value.partition(":") if isinstance(value, str) else ("", "", "")
     if kind == "env" and VARIABLE.fullmatch(rest):
         return Secret.from_env(rest, reading.env)

@@ -52,7 +52,7 @@ class RetentionTable(Table):
 def load_config(path: Path, env: Mapping[str, str]) -> Config:
     """Read hookmill.toml and the secrets it refers to. Raises ConfigError with every mistake, one per line."""
     reading = Reading(path=path, env=env)
-    document = _parse(reading)
+    document = parse(reading)
     for key in document.keys() - set(TABLES):
         reading.wrong((key,), f"unknown key{nearest(key, TABLES)}")
     raw_sinks = reading.named(document.get("sinks"), at=("sinks",))
@@ -80,7 +80,8 @@ def load_config(path: Path, env: Mapping[str, str]) -> Config:
     )
 
 
-def _parse(reading: Reading) -> dict[str, object]:
+def parse(reading: Reading) -> dict[str, object]:
+    """Read a file of TOML; raises ConfigError with its line and column."""
     text = reading.text()
     try:
         return tomllib.loads(text)

@@ -10,6 +10,8 @@ import httpx
 import pytest
 from served import SECRETS, TOKEN, free_id, put_token, signed_headers
 
+from gateway.ledger.spending import Account, Hold
+
 REPLAYER, CHIEF = "hm_replays", "hm_admin"
 
 
@@ -136,6 +138,19 @@ def test_pause_and_resume(gateway):
     ]
 
 
+def test_what_models_cost_on_a_day(gateway):
+    accounts = (Account(name="all"), Account(name="source demo"))
+    hold = Hold(id="h", day="2026-11-21", worst=0.0, accounts=accounts, counted=("model m",))
+    gateway.ledger(lambda ledger: ledger.spending.settle(hold, 0.25))
+    told = gateway.admin("GET", "/costs?day=2026-11-21").json()
+    assert told["usd"] == 0.25
+    assert told["spent"]["source demo"] == told["spent"]["model m"] == 0.25
+    assert gateway.admin("GET", "/costs?day=2026-11-20").json()["usd"] == 0
+    assert gateway.admin("GET", "/costs").json()["usd"] == 0
+    for wrong in ("2026-13-01", "yesterday", "", "2026-11-2\u0661"):
+        assert gateway.admin("GET", "/costs", params={"day": wrong}).status_code == 400
+
+
 def test_what_has_left_the_configuration_can_still_be_resumed(gateway):
     gateway.ledger(lambda ledger: ledger.pause("sink", "gone"))
     asked = {"kind": "sink", "name": "gone"}
@@ -146,6 +161,7 @@ def test_what_has_left_the_configuration_can_still_be_resumed(gateway):
 NEEDS = [
     ("GET", "/dead", TOKEN),
     ("GET", "/dead/evt_" + "0" * 26, TOKEN),
+    ("GET", "/costs", TOKEN),
     ("GET", "/paused", TOKEN),
     ("POST", "/dead/replay", REPLAYER),
     ("POST", "/dead/discard", REPLAYER),

@@ -152,6 +152,7 @@ def test_real_answers_of_the_admin_listener_have_the_shapes_of_its_document(serv
         ("POST", "/dead/replay", "/dead/replay", {"filter": {"source": work.event.source}}),
         ("GET", "/audit", "/audit", None),
         ("POST", "/pause", "/pause", {"kind": "source", "name": "demo"}),
+        ("GET", "/costs?day=2026-11-21", "/costs", None),
         ("GET", "/paused", "/paused", None),
         ("POST", "/resume", "/resume", {"kind": "source", "name": "demo"}),
     ]:
