@@ -18,7 +18,7 @@ from gateway.ledger.letters import Letters
 from gateway.ledger.progress import make_progress
 from gateway.ledger.scripts import Scripts
 from gateway.ledger.slots import Slots, ms
-from gateway.ledger.spending import Spending
+from gateway.ledger.spending import Spending, nano
 from gateway.ledger.views import answer
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ MOST_LIVES = 5
 MOST_BYTES = 8 * 1024 * 1024
 SWEEP_BATCH = 200
 OUTAGE = timedelta(seconds=5)
+UNSAVED_KEPT = timedelta(days=62)  # as long as the book of a day
 YES = {b"ok": True, b"stale": False, 1: True, 0: False}  # what a script answers, and nothing else
 BROKEN = (ArithmeticError, LookupError, OSError, TypeError, ValueError)  # what a record that is none can raise
 
@@ -171,6 +172,13 @@ class Ledger(Letters):
         """Give the answer that is kept under that hash."""
         kept = await answer(self.redis.get(key("answers", name)))
         return kept.decode() if kept else None
+
+    async def note_unsaved(self, run_id: str, dollars: float) -> None:
+        """Add to what the asks of a run cost whose step was not saved, in US dollars."""
+        pipe = self.redis.pipeline(transaction=False)
+        pipe.hincrby(key("unsaved", run_id), "cost", nano(dollars))
+        pipe.pexpire(key("unsaved", run_id), ms(UNSAVED_KEPT))
+        await answer(pipe.execute())
 
     async def notify(self, rules: AlertRules, kind: str, about: str, notice: Mapping[str, Any]) -> bool:
         """Record a notice (plain JSON values) for the sink of the rules; False where the last one is too young."""

@@ -54,14 +54,16 @@ class Views:
         view = (await self.briefs([work_id]))[0]
         if view is None:
             return None
-        steps = await answer(self.redis.hgetall(key("steps", view.event_id)))
+        steps = make_steps(await answer(self.redis.hgetall(key("steps", view.event_id))))
+        unsaved = int(await answer(self.redis.hget(key("unsaved", view.event_id), "cost")) or 0) / NANO
         result = await answer(self.redis.hmget(key("work", work_id), "result", "deliveries"))
         left = await answer(self.redis.pttl(key("work", work_id)))
         ids = (result[1] or b"").decode().split()
         parts = [part for part in await self.briefs(ids) if part]
         return replace(
             view,
-            steps=make_steps(steps) if view.kind == "run" else (),
+            steps=steps if view.kind == "run" else (),
+            cost_usd=sum(step.cost_usd for step in steps) + unsaved if view.kind == "run" else None,
             result=json.loads(result[0]) if result[0] else None,
             deliveries=tuple(parts),
             kept_until=datetime.now(UTC) + timedelta(milliseconds=left) if left > 0 else None,
@@ -221,18 +223,26 @@ class Views:
         return tuple(views)
 
     async def candidates(self) -> tuple[CandidateView, ...]:
-        """Give every model candidate that was ever called, by name."""
-        names, (seconds, micros) = await answer(self.redis.smembers(key("candidates"))), await answer(self.redis.time())
-        now, views = seconds + micros / 1e6, []
-        for name in sorted(one.decode() for one in names):
-            pipe = self._pipeline()
+        """Give every model candidate that was ever called, by name; three round trips, however many there are."""
+        pipe = self._pipeline()
+        pipe.smembers(key("candidates"))
+        pipe.time()
+        members, (seconds, micros) = await answer(pipe.execute())
+        names, now = sorted(one.decode() for one in members), seconds + micros / 1e6
+        pipe, views = self._pipeline(), []
+        for name in names:
             pipe.zcount(key("slots", name), now * 1000, "+inf")
             pipe.zcount(key("waiters", name), now * 1000, "+inf")
             pipe.zcount(key("minute", name), now * 1000 - 60_000, "+inf")
             pipe.hmget(key("pace", name), "pool", "tokens", "rest_until", "out_until")
-            in_flight, waiting, calls, (pool, tokens, rest, out) = await answer(pipe.execute())
-            circuit = key("circuit", (pool or name.encode()).decode())
-            until, opened = await answer(self.redis.hmget(circuit, "open_until", "opened"))
+        told = await answer(pipe.execute())
+        seen = list(zip(names, *(told[at::4] for at in range(4)), strict=True))
+        pipe = self._pipeline()
+        for name, _, _, _, (pool, *_) in seen:
+            pipe.hmget(key("circuit", (pool or name.encode()).decode()), "open_until", "opened")
+        circuits = await answer(pipe.execute())
+        for (name, in_flight, waiting, calls, own), (until, opened) in zip(seen, circuits, strict=True):
+            _, tokens, rest, out = own
             views.append(
                 CandidateView(
                     name=name,

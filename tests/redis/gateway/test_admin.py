@@ -147,6 +147,7 @@ NEEDS = [
     ("GET", "/dead", TOKEN),
     ("GET", "/dead/evt_" + "0" * 26, TOKEN),
     ("GET", "/paused", TOKEN),
+    ("GET", "/models", TOKEN),
     ("POST", "/dead/replay", REPLAYER),
     ("POST", "/dead/discard", REPLAYER),
     ("GET", "/audit", CHIEF),
