@@ -61,6 +61,10 @@ bench-gateway: $(STAMP) ## Measure the gateway beside a bare route and the usual
 bench-runs: $(STAMP) ## Measure the workers beside Dramatiq and Celery, their memory, the cost of failure (ARGS=--quick)
 	@PYTHONPATH=tests $(VENV)/python -m bench.runs $(ARGS)
 
+.PHONY: bench-models
+bench-models: $(STAMP) ## Measure asking models that fail, beside LiteLLM's Router; limits, budgets, costs (ARGS=--quick)
+	@PYTHONPATH=tests $(VENV)/python -m bench.models $(ARGS)
+
 .PHONY: faults
 faults: $(STAMP) ## Break every part under load and check that nothing is lost (ARGS=--long)
 	@.ci/setup tests
