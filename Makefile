@@ -71,6 +71,10 @@ bench-n8n: $(STAMP) ## Measure 500 results at once at n8n, with our cap and with
 bench-runs: $(STAMP) ## Measure the workers beside Dramatiq and Celery, their memory, the cost of failure (ARGS=--quick)
 	@PYTHONPATH=tests $(VENV)/python -m bench.runs $(ARGS)
 
+.PHONY: bench-models
+bench-models: $(STAMP) ## Measure asking models that fail, beside LiteLLM's Router; limits, budgets, costs (ARGS=--quick)
+	@PYTHONPATH=tests $(VENV)/python -m bench.models $(ARGS)
+
 .PHONY: faults
 faults: $(STAMP) ## Break every part under load and check that nothing is lost (ARGS=--long)
 	@.ci/setup tests

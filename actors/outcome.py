@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -114,6 +114,20 @@ def from_error(error: BaseException, work: Work, policy: RetryPolicy, *, age: ti
         return Buried(reason=str(failure), error_class=failure.klass)
     asked = min(failure.retry_after or timedelta(0), LONGEST_ASKED)
     return _retry(failure.klass, str(failure), max(asked, _wait(work, policy)), work, policy, age=age)
+
+
+def in_time(waits: Later, policy: RetryPolicy, *, age: timedelta) -> Outcome:
+    """Let a run wait until it is as old as `max_age`, and give up one that is and still has to wait.
+
+    Not at once: what a run waits for may come sooner than it was told.
+    """
+    if policy.max_age is None:
+        return waits
+    left = policy.max_age - age
+    if left > timedelta(0):
+        return replace(waits, delay=min(waits.delay, left))
+    told = f"{waits.reason} (gave up waiting: it is older than max_age, {policy.max_age})"
+    return Buried(reason=told, error_class="rate_limited", counted=False)
 
 
 def too_late(work: Work) -> Failure:

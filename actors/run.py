@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -15,15 +15,17 @@ from actors.errors import Failure
 from actors.insist import insist
 from actors.llm import Question
 from actors.parking import Parking
+from actors.progress import SoFar
 from actors.steps import at_most, call, dump, item_keys, returns
-from otel.records import ModelCalled, StepFinished, tell
+from actors.teller import Teller
+from gateway.ledger import LedgerError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
     from concurrent.futures import Executor
 
     from actors.keeper import Holding
-    from actors.llm import Answer, Asker, Judge
+    from actors.llm import Asker, Judge
     from actors.processes import Processes
     from actors.registry import Pipeline
     from gateway.ledger import Event, Ledger, Work
@@ -61,7 +63,9 @@ class Run:
         self._work, self._pipeline, self._place, self._holding = work, pipeline, place, holding
         self._deadline = asyncio.get_running_loop().time() + work.time_left.total_seconds()
         self._used: set[str] = set()
-        holding.reason = lambda: self.parking.reason
+        self._teller = Teller(listeners=place.listeners, event=work.event, pipeline=pipeline.name)
+        self._so_far = SoFar(place.ledger, holding)
+        holding.reason = lambda: self.parking.reason or self._so_far.text
 
     @overload
     async def step(
@@ -120,6 +124,7 @@ class Run:
         judge: Judge | None = None,
         cache: timedelta | None = None,
         links: bool = False,
+        progress: bool = False,
     ) -> str: ...
     @overload
     async def ask(
@@ -134,6 +139,7 @@ class Run:
         judge: Judge | None = None,
         cache: timedelta | None = None,
         links: bool = False,
+        progress: bool = False,
     ) -> T: ...
     async def ask(
         self,
@@ -147,14 +153,16 @@ class Run:
         judge: Judge | None = None,
         cache: timedelta | None = None,
         links: bool = False,
+        progress: bool = False,
     ) -> Any:
         """Ask a model once and keep its answer: text, or `into` validated by pydantic.
 
         `untrusted` is text of the event: it reaches the model as marked data, never as instructions, and of what the
         model makes of it links and markup are taken out, unless `links`. `judge` has the answer scored by another
-        model; with `cache` an equal question is answered again for so long, whatever event asks it. Raises Failure
-        naming what each candidate of the alias `model` failed with.
+        model; with `cache` an equal question is answered again for so long, whatever event asks it; with `progress` a
+        long answer tells how far it is. Raises Failure naming what each candidate of the alias `model` failed with.
         """
+        paid: list[float] = []
         question = Question(
             alias=model,
             prompt=prompt,
@@ -167,15 +175,20 @@ class Run:
             judge=judge,
             cache=cache,
             version=self._pipeline.version,
+            told=(lambda tokens: self._so_far.tell(question.token, tokens)) if progress else None,
         )
 
-        async def compute() -> tuple[Any, dict[str, Any]]:
-            answer = await self._place.asker.ask(
-                question, wait=self.parking.wait, called=lambda call: self._tell_call(name, model, call)
-            )
-            return answer.value, _took(answer)
+        def called(call: ModelCall) -> None:
+            paid.append(call.cost_usd)
+            self._teller.call(name, model, call)
 
-        return await self._once(name, key, TypeAdapter(into or str), compute)
+        async def compute() -> tuple[Any, dict[str, Any]]:
+            with self._so_far.counting(question.token):
+                answer = await self._place.asker.ask(question, wait=self.parking.wait, called=called)
+            return answer.value, answer.facts
+
+        async with self._accounting(paid):
+            return await self._once(name, key, TypeAdapter(into or str), compute)
 
     async def map(
         self,
@@ -220,7 +233,7 @@ class Run:
         saved = self._work.checkpoints.get(field)
         started = self._place.clock()
         if saved is not None:
-            self._tell_step(field, started, cached=True)
+            self._teller.step(field, self._since(started), cached=True)
             return adapter.validate_json(saved)
         try:
             with self._step(name), self.parking.working():
@@ -228,10 +241,25 @@ class Run:
                 output = dump(field, adapter, value)
                 await self._save(field, output, {"name": name, "key": key or "", **took}, started=started)
         except Exception as error:
-            self._tell_step(field, started, error_class=getattr(error, "klass", type(error).__name__))
+            klass = getattr(error, "klass", type(error).__name__)
+            self._teller.step(field, self._since(started), error_class=klass)
             raise
-        self._tell_step(field, started)
+        self._teller.step(field, self._since(started))
         return adapter.validate_json(output)
+
+    @asynccontextmanager
+    async def _accounting(self, paid: list[float]) -> AsyncIterator[None]:
+        """Note what was paid for an ask that failed, or whose run is suspended; a saved step tells it itself."""
+        try:
+            yield
+        except BaseException:
+            if any(paid):
+                with suppress(LedgerError):  # the books of the fleet have it; this is for who looks at the event
+                    await self._place.ledger.note_unsaved(self._work.id, sum(paid))
+            raise
+
+    def _since(self, started: float) -> timedelta:
+        return timedelta(seconds=self._place.clock() - started)
 
     def _field(self, name: str, key: str | None) -> str:
         field = name if key is None else f"{name}[{key}]"
@@ -269,29 +297,3 @@ class Run:
         """Name the task after its step: the watch over the loop tells by it who holds the loop."""
         if task:
             task.set_name(name)
-
-    def _tell_step(self, step: str, started: float, *, cached: bool = False, error_class: str | None = None) -> None:
-        record = StepFinished(
-            event_id=self.event.id,
-            source=self.event.source,
-            pipeline=self._pipeline.name,
-            step=step,
-            cached=cached,
-            took=timedelta(seconds=self._place.clock() - started),
-            error_class=error_class,
-        )
-        tell(self._place.listeners, record)
-
-    def _tell_call(self, step: str, alias: str, call: ModelCall) -> None:
-        record = ModelCalled(event_id=self.event.id, source=self.event.source, step=step, alias=alias, call=call)
-        tell(self._place.listeners, record)
-
-
-def _took(answer: Answer) -> dict[str, Any]:
-    return {
-        "model": answer.model,
-        "candidate": answer.candidate,
-        "degraded": answer.degraded,
-        "calls": answer.calls,
-        "cost_usd": answer.cost_usd,
-    }

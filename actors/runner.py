@@ -10,7 +10,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from actors import outcome
 from actors.errors import Failure
-from actors.outcome import Buried, Done, Later, Lost, Outcome, from_error, too_late
+from actors.outcome import Buried, Done, Later, Lost, Outcome, from_error, in_time, too_late
 from actors.owner import Ended, Owner, cancel
 from actors.registry import PipelineError
 from actors.run import Place, Run, StaleRun
@@ -48,11 +48,12 @@ class Runner:
             pipeline = self._registry.find(work.event.pipeline)
         except PipelineError as error:
             return Buried(reason=str(error), error_class="unknown_pipeline")
-        run = Run(work, pipeline, self._place, holding)
+        run, policy = Run(work, pipeline, self._place, holding), RetryPolicy.of(pipeline.retry, source.retry)
         try:
-            return await self._until_suspended(run, pipeline, work, source)
+            ended = await self._until_suspended(run, pipeline, work, source)
+            return in_time(ended, policy, age=holding.age()) if isinstance(ended, Later) else ended
         except Exception as error:  # noqa: BLE001 - a pipeline may raise anything; from_error classifies it
-            return from_error(error, work, RetryPolicy.of(pipeline.retry, source.retry), age=holding.age())
+            return from_error(error, work, policy, age=holding.age())
         except StaleRun:
             return Lost()
 

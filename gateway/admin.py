@@ -6,6 +6,7 @@ answers while senders fill the other.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -41,6 +42,7 @@ def make_admin() -> Starlette:
             Route("/audit", list_audit, methods=["GET"]),
             Route("/costs", show_costs, methods=["GET"]),
             Route("/paused", list_paused, methods=["GET"]),
+            Route("/models", list_models, methods=["GET"]),
             Route("/pause", pause, methods=["POST"]),
             Route("/resume", resume, methods=["POST"]),
             Route("/openapi.json", show_openapi, methods=["GET"]),
@@ -76,6 +78,14 @@ async def list_paused(request: Request) -> Response:
     """List what is paused; needs the scope `read`."""
     gate, _ = await admitted(request, "read")
     return JSONResponse({"paused": sorted(await gate.ledger.paused())}, headers=GUARD)
+
+
+async def list_models(request: Request) -> Response:
+    """List the models that were ever called: what each is doing, and why nobody calls it; needs the scope `read`."""
+    gate, _ = await admitted(request, "read")
+    views = await gate.ledger.candidates()
+    listed = [asdict(view) | {"left_alone": view.left_alone} for view in views]
+    return JSONResponse({"models": listed}, headers=GUARD)
 
 
 async def pause(request: Request) -> Response:

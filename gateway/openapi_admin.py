@@ -90,6 +90,7 @@ def make_admin_document() -> Document:
             "/audit": {"get": _audit()},
             "/costs": {"get": _costs()},
             "/paused": {"get": _paused()},
+            "/models": {"get": _models()},
             "/pause": {"post": _hold("pause", "Hold a source, a pipeline or a sink back.")},
             "/resume": {"post": _hold("resume", "Let it go on.")},
             "/openapi.json": {"get": _self()},
@@ -163,6 +164,19 @@ def _paused() -> Document:
     listed = closed({"paused": {"type": "array", "items": TEXT}})
     return _operation("listPaused", "List what is paused, as `source:blog`.", "read") | {
         "responses": {"200": json_answer("What is paused.", listed), **refusals(READING, errors.Forbidden)},
+    }
+
+
+def _models() -> Document:
+    figures = dict.fromkeys(("in_flight", "waiting", "calls", "tokens", "opened"), COUNT)
+    rests = {name: {"type": "number", "minimum": 0} for name in ("rests_for", "out_for", "open_for")}
+    model = closed({"name": TEXT} | figures | rests | {"left_alone": TEXT})
+    told = "The models that were ever called; times in seconds, calls and tokens of the last minute."
+    return _operation("listModels", "List what each model is doing, and why nobody calls it.", "read") | {
+        "responses": {
+            "200": json_answer(told, closed({"models": {"type": "array", "items": model}})),
+            **refusals(READING, errors.Forbidden),
+        },
     }
 
 

@@ -74,6 +74,7 @@ SCHEMAS: Schema = {
         BRIEF
         | {
             "kept_until": nullable("string", format="date-time"),
+            "cost_usd": nullable("number"),
             "steps": {"type": "array", "items": ref("Step")},
             "result": {},
             "deliveries": {"type": "array", "items": ref("Work")},
@@ -99,10 +100,9 @@ SCHEMAS: Schema = {
             "status": {"enum": ["live", "ready", "unready", "leaving"]},
             "redis": {"enum": ["ok", "unreachable", "too few replicas"]},
             "clock_skew_s": NUMBER,
-            "models": {"type": "object", "additionalProperties": TEXT},
             "warning": TEXT,
         },
-        optional=("redis", "clock_skew_s", "models", "warning"),
+        optional=("redis", "clock_skew_s", "warning"),
     ),
     "Problem": {
         "type": "object",

@@ -20,21 +20,21 @@ from gateway.receive import NAME, check_address
 from gateway.streams import LAST, begin_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from starlette.datastructures import QueryParams
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
     from gateway.gate import Gate
-    from gateway.ledger import CandidateView, WorkView
+    from gateway.ledger import WorkView
 
 READY_DEADLINE = timedelta(seconds=1)
 MOST_SKEW = timedelta(seconds=2)
 MOST_LISTED = 200
 FILTERS = frozenset({"source", "state", "repeated"})
 STATES = ("queued", "running", "waiting", "done", "discarded", "dead")
-IN_FULL = frozenset({"kept_until", "steps", "result", "deliveries"})
+IN_FULL = frozenset({"kept_until", "cost_usd", "steps", "result", "deliveries"})
 
 
 class WorkResponse(JSONResponse):
@@ -156,18 +156,15 @@ async def ready(request: Request) -> Response:
     try:
         async with asyncio.timeout(READY_DEADLINE.total_seconds()):
             skew = await gate.ledger.ping()
-            candidates = await gate.ledger.candidates()
     except (LedgerError, TimeoutError) as error:
         redis = "too few replicas" if isinstance(error, ReplicasLate) else "unreachable"
         return JSONResponse({"status": "unready", "redis": redis}, 503, {**GUARD, "Retry-After": "1"})
-    return JSONResponse(_readiness(skew, candidates), headers=GUARD)
+    return JSONResponse(_readiness(skew), headers=GUARD)
 
 
-def _readiness(skew: timedelta, candidates: Sequence[CandidateView]) -> dict[str, Any]:
+def _readiness(skew: timedelta) -> dict[str, Any]:
     seconds = round(skew.total_seconds(), 3)
     content: dict[str, Any] = {"status": "ready", "redis": "ok", "clock_skew_s": seconds}
     if abs(skew) > MOST_SKEW:
         content["warning"] = f"this clock and that of Redis differ by {abs(seconds)} s; check the time synchronisation"
-    if left_alone := {one.name: one.left_alone for one in candidates if one.left_alone}:
-        content["models"] = left_alone  # events are taken all the same: what needs such a model waits
     return content

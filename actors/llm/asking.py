@@ -199,7 +199,9 @@ class Asking:
         return taken
 
     def _waits_for(self, candidate: Candidate) -> str:
-        return f"model {self._alias.name}: waiting for a slot of {candidate.name}"
+        slot = ["a slot"] if candidate.max_concurrent else []
+        minute = ["room in the minute"] if candidate.rpm or candidate.tpm else []
+        return f"model {self._alias.name}: waiting for {' or '.join(slot + minute) or 'leave'} of {candidate.name}"
 
     async def _afford(self, candidate: Candidate, gate: Gate, grant: Grant, *, read: int, written: int) -> Hold:
         """Reserve what the call can cost; who cannot gives the fleet's leave back."""

@@ -16,16 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from actors.llm import lexicon, local
 from actors.llm.records import Reply
+from actors.llm.streaming import CHARS_PER_TOKEN, STREAMED, streams, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import timedelta
 
     from actors.llm.records import Message, Schema
     from gateway.config import Candidate, Models
-
-CHARS_PER_TOKEN = 4
-"""For providers that send no usage: an estimate is wrong by a little, nothing by everything."""
 
 PRICES = ("input_cost_per_token", "output_cost_per_token")
 """LiteLLM's words for a candidate's own prices, in USD."""
@@ -67,7 +65,10 @@ async def warm(models: Models) -> None:
     if any(_is_local(name) for name in names):
         lexicon.load()
     if not all(_is_local(name) for name in names):
-        await _call_nobody(prepare())
+        litellm = prepare()
+        await _call_nobody(litellm)
+        pieces = await litellm.acompletion(model="openai/warm", messages=WARM, mock_response="warm", stream=True)
+        litellm.stream_chunk_builder([piece async for piece in pieces])
 
 
 async def _call_nobody(litellm: Any) -> None:
@@ -91,20 +92,26 @@ async def call(
     *,
     schema: Schema | None,
     timeout: timedelta,  # noqa: ASYNC109 - a read timeout for LiteLLM; the caller sets the one for the whole call
+    told: Callable[[int], None] | None = None,
 ) -> Reply:
     """Ask the candidate for a completion; with a schema of an object, also by the provider's own structured output.
 
-    `response_format` in the candidate's params replaces ours (None: none). Raises what LiteLLM raises.
+    `response_format` in the candidate's params replaces ours (None: none). `told` hears how many tokens there are so
+    far, where the provider sends its answer in pieces. Raises what LiteLLM raises, or Cut.
     """
     asked = {"response_format": _response_format(schema)} | dict(candidate.params) | SILENT | NO_TOOLS
     if _is_local(candidate.model):
         return local.call(candidate.model, messages, asked["response_format"])
-    response = await prepare().acompletion(
+    litellm, in_pieces = prepare(), told if streams(candidate.model) else None
+    asked |= STREAMED if in_pieces else {}
+    response = await litellm.acompletion(
         model=candidate.model,
         messages=[dict(message) for message in messages],
         timeout=math.ceil(timeout.total_seconds()),  # LiteLLM keeps a client for every timeout that it has seen
         **{name: value for name, value in asked.items() if value is not None},
     )
+    if in_pieces:
+        response = await whole(litellm, response, in_pieces)
     return _reply(response, candidate=candidate, asked=sum(len(message["content"]) for message in messages))
 
 

@@ -30,7 +30,8 @@ class Question:
     it is.
 
     Of an answer made of untrusted text, links and markup are taken out, unless `links`. A `judge` scores it. With
-    `cache` an equal question is answered again, for so long; `version` is one more thing that must be equal.
+    `cache` an equal question is answered again, for so long; `version` is one more thing that must be equal. `told`
+    hears how many tokens of the answer there are so far.
     """
 
     alias: str
@@ -44,6 +45,7 @@ class Question:
     judge: Judge | None = None
     cache: timedelta | None = None
     version: int = 0
+    told: Callable[[int], None] | None = field(default=None, repr=False)
 
     @property
     def plain(self) -> bool:
@@ -81,6 +83,12 @@ class Answer:
     output_tokens: int
     cost_usd: float
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is kept beside the value, for those who look at the step."""
+        named = ("model", "candidate", "degraded", "calls", "cost_usd")
+        return {name: getattr(self, name) for name in named}
+
 
 class Call(Protocol):
     """Calls one candidate once; raises whatever the provider's client raises."""
@@ -92,5 +100,6 @@ class Call(Protocol):
         *,
         schema: Schema | None,
         timeout: timedelta,  # noqa: ASYNC109 - LiteLLM's own limit; the caller sets one around it as well
+        told: Callable[[int], None] | None,
     ) -> Reply:
-        """Give the provider's reply."""
+        """Give the provider's reply; `told` hears how many tokens of it there are so far."""

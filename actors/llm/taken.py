@@ -75,7 +75,8 @@ async def take(
     """Call a candidate once and say what came of it; only cancellation raises."""
     try:
         async with asyncio.timeout(within.total_seconds()):  # LiteLLM's own does not see a dripping answer
-            reply = await call(candidate, messages, schema=output.schema_of(question.into), timeout=within)
+            schema = output.schema_of(question.into)
+            reply = await call(candidate, messages, schema=schema, timeout=within, told=question.told)
     except Exception as error:  # noqa: BLE001 - every client has its own classes; classify() sorts them
         return Taken(trouble=classify(error, now=datetime.now(UTC)))
     if trouble := flaw(reply):

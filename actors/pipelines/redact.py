@@ -1,6 +1,7 @@
 """Replaces e-mail addresses, IBANs, payment cards and phone numbers by placeholders such as [EMAIL_1].
 
 Patterns and check digits only: names and postal addresses stay. The same value gets the same placeholder within a text.
+With the extra `hookmill[pii]`, also the numbers by which countries know people, as [ID_1].
 Time is linear in the length of the text, whatever it holds.
 """
 
@@ -8,12 +9,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from phonenumbers import Leniency, PhoneNumberMatcher
 
+from actors.pipelines.numbers import numbers
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 REGIONS = ("US", "GB")
 """Whose national numbers are recognised; international ones (+49 ...) always are."""
@@ -42,7 +46,7 @@ BRANDS = re.compile(
     r"|(?:5[06-9]|6\d)\d{10,17}",  # Maestro
     re.ASCII,
 )
-PLACEHOLDER = re.compile(r"\[(?:EMAIL|IBAN|CARD|PHONE)_\d{1,6}\]")
+PLACEHOLDER = re.compile(r"\[(?:EMAIL|IBAN|CARD|ID|PHONE)_\d{1,6}\]")
 DOUBLED = {str(digit): sum(divmod(2 * digit, 10)) for digit in range(10)}
 
 Span = tuple[int, int]
@@ -61,16 +65,21 @@ class Redacted:
         return PLACEHOLDER.sub(lambda found: self.originals.get(found[0], found[0]), text)
 
 
-def redact(text: str) -> Redacted:
-    """Replace personal data for good; kinds in the counts: email, iban, card, phone."""
-    return replace(pseudonymise(text), originals={})
+def redact(text: str, countries: Sequence[str] = ()) -> Redacted:
+    """Replace personal data for good; kinds in the counts: email, iban, card, id, phone.
+
+    `countries` (`us`, `de`, ...) are those whose identity, social security and tax numbers are looked for, which needs
+    the extra `hookmill[pii]`. Raises Failure where it is missing, or knows none of a country.
+    """
+    return replace(pseudonymise(text, countries), originals={})
 
 
-def pseudonymise(text: str) -> Redacted:
-    """Replace personal data, and keep the originals by their placeholders: give a model the text, and nothing else."""
+def pseudonymise(text: str, countries: Sequence[str] = ()) -> Redacted:
+    """Do the same, and keep the originals by their placeholders: give a model the text, and nothing else."""
     counts: dict[str, int] = {}
     originals: dict[str, str] = {}
-    for kind, find in (("email", emails), ("iban", ibans), ("card", cards), ("phone", phones)):
+    ids = partial(numbers, countries=countries) if countries else _none
+    for kind, find in (("email", emails), ("iban", ibans), ("card", cards), ("id", ids), ("phone", phones)):
         text, count, found = _replace(text, find(text), kind.upper())
         if count:
             counts[kind] = count
@@ -117,6 +126,10 @@ def luhn(digits: str) -> bool:
 def mod97(iban: str) -> bool:
     """Check the check digits of an IBAN without separators (ISO 13616)."""
     return int("".join(str(int(char, 36)) for char in iban[4:] + iban[:4])) % 97 == 1
+
+
+def _none(text: str) -> Iterator[Span]:  # noqa: ARG001 - a finder that is not asked for
+    return iter(())
 
 
 def _is_card(digits: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,11 +15,12 @@ import typer
 from gateway.cli import opening, render
 from gateway.cli.faults import line_of, unknown
 from gateway.cli.options import Json  # noqa: TC001 - typer reads the annotations
+from gateway.cli.prices import unbounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from gateway.config import Config, Sink
+    from gateway.config import Config, Models, Sink
     from gateway.ledger import Ledger
     from gateway.settings import Settings
 
@@ -28,10 +29,11 @@ Offline = Annotated[bool, typer.Option("--offline", help="Leave Redis out.")]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One thing checked, and the one clear line if it is not well."""
+    """One thing checked, and the one clear line if it is not well, or is well enough to begin."""
 
     what: str
     fault: str | None = None
+    warning: str | None = None
 
 
 def check(*, offline: Offline = False, as_json: Json = False) -> None:
@@ -45,7 +47,7 @@ def check(*, offline: Offline = False, as_json: Json = False) -> None:
             break
     good = not any(item.fault for item in items)
     if as_json:
-        render.show_json({"ok": good, "checks": [{"what": item.what, "fault": item.fault} for item in items]})
+        render.show_json({"ok": good, "checks": [asdict(item) for item in items]})
     if not good:
         raise typer.Exit(2)
     if not as_json:
@@ -56,6 +58,8 @@ def _print(group: list[Item]) -> None:
     for item in group:
         if item.fault:
             print(f"✗ {item.what}\n  {item.fault}", file=sys.stderr)
+        elif item.warning:
+            print(f"! {item.what}\n  {item.warning}")
         else:
             print(f"✓ {item.what}")
 
@@ -63,20 +67,22 @@ def _print(group: list[Item]) -> None:
 def groups(*, offline: bool) -> Iterator[list[Item]]:
     """Give the classes of checks one after another: a later one counts on the earlier ones being well."""
     settings = opening.settings()
-    files, config = _files(settings)
+    files, config, models = _files(settings)
     yield files
-    if config is None:
+    if config is None or models is None:
         return
+    yield _budgets(config, models)
     yield _pipelines(config, opening.installed_pipelines())
     yield [_sink(sink) for sink in config.sinks.values()]
     if not offline:
         yield [_redis()]
 
 
-def _files(settings: Settings) -> tuple[list[Item], Config | None]:
+def _files(settings: Settings) -> tuple[list[Item], Config | None, Models | None]:
     from gateway.config import ConfigError, load_config, load_models  # noqa: PLC0415 - keeps `hookmill --help` quick
 
-    items, config = [], None
+    items: list[Item] = []
+    config, models = None, None
     try:
         config = load_config(settings.config, opening.environment())
         found = f"{render.plural(len(config.sources), 'source')}, {render.plural(len(config.sinks), 'sink')}"
@@ -89,7 +95,15 @@ def _files(settings: Settings) -> tuple[list[Item], Config | None]:
         items.append(Item(what=f"{settings.models}: models {', '.join(sorted(models.aliases))}"))
     except ConfigError as error:
         items.append(Item(what=str(settings.models), fault=_indented(error)))
-    return items, config
+    return items, config, models
+
+
+def _budgets(config: Config, models: Models) -> list[Item]:
+    """Warn where a budget cannot be kept exactly; every source may ask every model."""
+    if config.budget is None and not any(source.budget for source in config.sources.values()):
+        return []
+    warnings = list(unbounded(models))
+    return [Item(what="budgets", warning="\n  ".join(warnings) or None)]
 
 
 def _indented(error: Exception) -> str:

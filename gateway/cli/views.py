@@ -91,6 +91,8 @@ def _facts(view: WorkView, now: datetime) -> str:
             lines.append(
                 f"repeated  {plural(view.repeats, 'time')}, last {age(view.repeated_at, now)}; not worked again"
             )
+        if view.cost_usd:
+            lines.append(f"models    ${view.cost_usd:,.6f}, with what failed")
     else:
         lines.append(f"event     {view.event_id}")
     if view.over:

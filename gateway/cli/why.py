@@ -10,25 +10,30 @@ from gateway.cli import opening, render
 from gateway.cli.faults import Fault
 from gateway.cli.options import EventId, Json  # noqa: TC001 - typer reads the annotations
 from gateway.cli.render import age, plural, span
+from gateway.ledger.progress import SO_FAR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
     from gateway.config import Config
-    from gateway.ledger import Ledger, Stats, WorkView
+    from gateway.ledger import CandidateView, Ledger, Stats, WorkView
 
 PATIENCE = timedelta(seconds=30)  # a queued run that nobody began for so long deserves a word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """What one must know beside the work: the time, what is paused by whom, live workers, attempts (None: unknown)."""
+    """What one must know beside the work: the time, what is paused by whom, live workers, attempts (None: unknown).
+
+    `candidates` are the models as the fleet uses them now.
+    """
 
     now: datetime
     paused: Mapping[str, str] = field(default_factory=dict)
     workers: int = 1
     most_attempts: int | None = None
+    candidates: tuple[CandidateView, ...] = ()
 
 
 def explain(view: WorkView, scene: Scene) -> str:
@@ -113,7 +118,10 @@ def _running(view: WorkView, scene: Scene) -> str:
             f"{_subject(view)} lost its worker: the lease ended {lost}. The sweep of any live worker takes it over"
             f" within seconds{_saved(view)}. If it does not, no worker runs: start `hookmill worker`."
         )
-    wait = f" It waits inside the run: {view.reason.rstrip('.')}." if view.reason else ""
+    if view.reason.endswith(SO_FAR):
+        wait = f" The answer of its model has {view.reason}."
+    else:
+        wait = f" It waits inside the run: {_limit(view, scene)}." if view.reason else ""
     before = f" It failed {plural(view.attempts, 'time')} before." if view.attempts else ""
     of = f" of {view.steps_total}" if view.steps_total else ""
     steps = f" So far {len(view.steps)}{of} steps finished." if view.steps else ""
@@ -121,12 +129,21 @@ def _running(view: WorkView, scene: Scene) -> str:
     return f"{_subject(view)} is running{_place(view)}: a worker began it {began}.{steps}{wait}{before} Nothing to do."
 
 
+def _limit(view: WorkView, scene: Scene) -> str:
+    """Give what it waits for; for a model, with what tells which of its limits is reached."""
+    reason = view.reason.rstrip(".")
+    for one in scene.candidates if "waiting for" in reason else ():
+        if reason.endswith(f" of {one.name}"):
+            return f"{reason} (now {plural(one.in_flight, 'call')} in flight, {one.calls} in its last minute)"
+    return reason
+
+
 def _waiting(view: WorkView, scene: Scene) -> str:
     due = view.due_at or scene.now
     again = f"in {span(due - scene.now)}" if due > scene.now else "now, as soon as a worker is free"
     now = f"To try at once: {_command(view, 'events replay')}."
     if not view.error_class:
-        why = view.reason.rstrip(".") or "it was asked to"
+        why = _limit(view, scene) or "it was asked to"
         return (
             f"{_subject(view)} is waiting{_place(view)}: {why}. It goes on {again}; this does not count as an attempt"
             f"{_saved(view)}. {now}"
@@ -214,7 +231,13 @@ def why(work_id: EventId, *, as_json: Json = False) -> None:
     if view is None:
         raise Fault(f"{work_id}: the ledger does not know it (never accepted, or over and forgotten)", code=1)
     attempts = most_attempts(view, opening.config_or_none())
-    scene = Scene(now=opening.now(), paused=stats.paused_by, workers=len(stats.workers), most_attempts=attempts)
+    scene = Scene(
+        now=opening.now(),
+        paused=stats.paused_by,
+        workers=len(stats.workers),
+        most_attempts=attempts,
+        candidates=stats.candidates,
+    )
     text = explain(view, scene)
     if as_json:
         render.show_json({"id": view.id, "state": view.state, "why": text})

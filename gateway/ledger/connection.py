@@ -17,12 +17,14 @@ from redis.asyncio.sentinel import SentinelManagedConnection, SentinelManagedSSL
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry as BlockingRetry
 
+from gateway.ledger.errors import LedgerDown
 from gateway.ledger.sentinel import connect_watched, connect_watched_blocking, read_watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Iterator
 
 
 class Packed(AbstractConnection):
@@ -139,3 +141,11 @@ def _checked(redis: Redis) -> Redis:
     except TypeError:
         raise ValueError("an option in its query is not known") from None
     return redis
+
+
+async def answer(call: Awaitable[Any] | Any) -> Any:
+    """Wait for a plain command; raises LedgerDown when Redis does not answer."""
+    try:
+        return await call
+    except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+        raise LedgerDown(f"Redis did not answer ({type(error).__name__})") from error

@@ -69,6 +69,8 @@ KEYS = {
     # What models cost, in billionths of a US dollar: hash of a day, or of a month, name -> spent, and what is reserved.
     # TTL 62 and 400 days. A dozen fields for each source, pipeline and model.
     "spent": f"{TAG}:spent:",
+    # What asks of a run cost whose step was not saved: hash `cost`, in billionths of a US dollar. TTL 62 days.
+    "unsaved": f"{TAG}:unsaved:",
     # Calls whose cost is in the books: string. TTL a minute, in which it may be told again.
     "settled": f"{TAG}:settled:",
     # Workers by the time of their last sweep, in ms: zset. Those unseen for a minute are dropped.

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from gateway.ledger.admission import admit_arguments
 from gateway.ledger.alert import alert_arguments, notice_arguments
-from gateway.ledger.connection import connect
+from gateway.ledger.connection import answer, connect
 from gateway.ledger.errors import LedgerError, no_ledger
 from gateway.ledger.event import Begun, By, Event, Retention, Sweep, Verdict, Work
 from gateway.ledger.keys import key
@@ -18,8 +18,7 @@ from gateway.ledger.letters import Letters
 from gateway.ledger.progress import make_progress
 from gateway.ledger.scripts import Scripts
 from gateway.ledger.slots import Slots, ms
-from gateway.ledger.spending import Spending
-from gateway.ledger.views import answer
+from gateway.ledger.spending import Spending, nano
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
@@ -37,6 +36,7 @@ MOST_LIVES = 5
 MOST_BYTES = 8 * 1024 * 1024
 SWEEP_BATCH = 200
 OUTAGE = timedelta(seconds=5)
+UNSAVED_KEPT = timedelta(days=62)  # as long as the book of a day
 YES = {b"ok": True, b"stale": False, 1: True, 0: False}  # what a script answers, and nothing else
 BROKEN = (ArithmeticError, LookupError, OSError, TypeError, ValueError)  # what a record that is none can raise
 
@@ -176,6 +176,13 @@ class Ledger(Letters):
         """Keep what a sink answered to an attempt that failed (JSON), for as long as the delivery."""
         kept = self._keep[1] if dead else self._keep[0]
         await answer(self.redis.set(key("receipt", delivery_id), receipt, px=kept))
+
+    async def note_unsaved(self, run_id: str, dollars: float) -> None:
+        """Add to what the asks of a run cost whose step was not saved, in US dollars."""
+        pipe = self.redis.pipeline(transaction=False)
+        pipe.hincrby(key("unsaved", run_id), "cost", nano(dollars))
+        pipe.pexpire(key("unsaved", run_id), ms(UNSAVED_KEPT))
+        await answer(pipe.execute())
 
     async def notify(self, rules: AlertRules, kind: str, about: str, notice: Mapping[str, Any]) -> bool:
         """Record a notice (plain JSON values) for the sink of the rules; False where the last one is too young."""

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from gateway.ledger.connection import answer
 from gateway.ledger.event import WORK_ID
 from gateway.ledger.keys import key
 from gateway.ledger.view import Filter, WorkView
-from gateway.ledger.views import PAGE, PAGE_READS, Views, answer
+from gateway.ledger.views import PAGE, PAGE_READS, Views
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -8,10 +8,16 @@ from typing import Any
 
 from gateway.ledger.view import TERMINAL
 
+SO_FAR = "tokens so far"
+"""What the reason of a run that works ends with, while a long answer grows."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Where a run or a delivery is; `finished` counts its finished steps, `total` is 0 while it is not known."""
+    """Where a run or a delivery is; `finished` counts its finished steps, `total` is 0 while it is not known.
+
+    `reason` is what it waits for, or how much of a long answer is there.
+    """
 
     id: str
     mark: str = field(repr=False)

@@ -36,7 +36,8 @@ class StepView:
 class WorkView:
     """A run or a delivery as it stands in the ledger; `repeats` is how often its event came again.
 
-    `kept_until` is when it will be forgotten; None where that is not known, or nothing is forgotten yet.
+    `kept_until` is when it will be forgotten; None where that is not known, or nothing is forgotten yet. `cost_usd` is
+    what all asks of a run cost, those that failed included; None in a list, and for a delivery.
     """
 
     id: str
@@ -63,6 +64,7 @@ class WorkView:
     repeated_at: datetime | None = None
     steps_total: int = 0
     kept_until: datetime | None = None
+    cost_usd: float | None = None
     steps: tuple[StepView, ...] = ()
     result: Any = field(default=None, repr=False)
     deliveries: tuple[WorkView, ...] = ()

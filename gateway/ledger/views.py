@@ -7,18 +7,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-
-from gateway.ledger.errors import LedgerDown, ReplicasLate
+from gateway.ledger.connection import answer
+from gateway.ledger.errors import ReplicasLate
 from gateway.ledger.event import received_ms
 from gateway.ledger.keys import LANES, key
-from gateway.ledger.slots import OF_SINKS
 from gateway.ledger.spending import NANO, WARNED
 from gateway.ledger.view import CandidateView, Filter, GroupView, Stats, WorkView, make_steps, make_view
+from gateway.ledger.ways import models_among, read_ways
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from redis.asyncio import Redis
     from redis.asyncio.client import Pipeline
@@ -55,7 +53,8 @@ class Views:
         view = (await self.briefs([work_id]))[0]
         if view is None:
             return None
-        steps = await answer(self.redis.hgetall(key("steps", view.event_id)))
+        steps = make_steps(await answer(self.redis.hgetall(key("steps", view.event_id))))
+        unsaved = int(await answer(self.redis.hget(key("unsaved", view.event_id), "cost")) or 0) / NANO
         result = await answer(self.redis.hmget(key("work", work_id), "result", "deliveries"))
         failed = view.kind == "delivery" and view.state != "delivered"
         told = await answer(self.redis.get(key("receipt", work_id))) if failed else result[0]
@@ -64,7 +63,8 @@ class Views:
         parts = [part for part in await self.briefs(ids) if part]
         return replace(
             view,
-            steps=make_steps(steps) if view.kind == "run" else (),
+            steps=steps if view.kind == "run" else (),
+            cost_usd=sum(step.cost_usd for step in steps) + unsaved if view.kind == "run" else None,
             result=json.loads(told) if told else None,
             deliveries=tuple(parts),
             kept_until=datetime.now(UTC) + timedelta(milliseconds=left) if left > 0 else None,
@@ -126,7 +126,7 @@ class Views:
             pipe.llen(key("lane", lane))
         counts, scheduled, dead, paused, groups, memory, workers, time, *lanes = await answer(pipe.execute())
         stopped, now = {one.decode() for one in paused}, time[0] + time[1] / 1e6
-        ways = await self._ways()
+        ways = await read_ways(self.redis)
         return Stats(
             counts={name.decode(): int(number) for name, number in sorted(counts.items())},
             lanes=dict(zip(LANES, lanes, strict=True)),
@@ -135,7 +135,7 @@ class Views:
             dead=dead,
             paused=tuple(sorted(stopped)),
             paused_by=await self._paused_by(stopped),
-            candidates=_models(ways),
+            candidates=models_among(ways),
             workers={name.decode(): round(now - seen / 1000, 3) for name, seen in workers},
             memory=memory["used_memory"],
             memory_limit=memory["maxmemory"],
@@ -239,52 +239,7 @@ class Views:
 
     async def candidates(self) -> tuple[CandidateView, ...]:
         """Give every model candidate that was ever called, by name."""
-        return _models(await self._ways())
-
-    async def _ways(self) -> tuple[CandidateView, ...]:
-        """Give every candidate that was ever called, and every sink."""
-        names, (seconds, micros) = await answer(self.redis.smembers(key("candidates"))), await answer(self.redis.time())
-        now, views = seconds + micros / 1e6, []
-        for name in sorted(one.decode() for one in names):
-            pipe = self._pipeline()
-            pipe.zcount(key("slots", name), now * 1000, "+inf")
-            pipe.zcount(key("waiters", name), now * 1000, "+inf")
-            pipe.zcount(key("minute", name), now * 1000 - 60_000, "+inf")
-            pipe.hmget(key("pace", name), "pool", "tokens", "rest_until", "out_until")
-            in_flight, waiting, calls, (pool, tokens, rest, out) = await answer(pipe.execute())
-            circuit = key("circuit", (pool or name.encode()).decode())
-            until, opened = await answer(self.redis.hmget(circuit, "open_until", "opened"))
-            views.append(
-                CandidateView(
-                    name=name,
-                    in_flight=in_flight,
-                    waiting=waiting,
-                    calls=calls,
-                    tokens=int(tokens or 0) if calls else 0,
-                    rests_for=_left(rest, now),
-                    out_for=_left(out, now),
-                    open_for=_left(until, now),
-                    opened=int(opened or 0),
-                )
-            )
-        return tuple(views)
-
-
-def _models(ways: Iterable[CandidateView]) -> tuple[CandidateView, ...]:
-    return tuple(way for way in ways if not way.name.startswith(OF_SINKS))
-
-
-def _left(until: bytes | None, now: float) -> float:
-    """Give the seconds until that time in ms; 0 where there is none, or it is over."""
-    return round(max(0.0, int(until or 0) / 1000 - now), 3)
-
-
-async def answer(call: Awaitable[Any] | Any) -> Any:
-    """Wait for a plain command; raises LedgerDown when Redis does not answer."""
-    try:
-        return await call
-    except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-        raise LedgerDown(f"Redis did not answer ({type(error).__name__})") from error
+        return models_among(await read_ways(self.redis))
 
 
 def _following(told: Mapping[str, Any]) -> int:

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """A completion: its text (None: no choice at all), why it ended (OpenAI's word), and whether tokens are told."""
+    """A completion: its text (None: no choice at all), and why it ended (OpenAI's word).
+
+    `usage` are the tokens that were read and written; they are what the provider bills, whether or not it `tells` them.
+    """
 
     text: str | None
     finish: str = "stop"
-    usage: tuple[int, int] | None = (10, 5)
+    usage: tuple[int, int] = (10, 5)
+    tells: bool = True
     model: str = "fake-1"
 
 
@@ -104,7 +108,7 @@ class OpenAI:
         message = {"role": "assistant", "content": said.text}
         choices = [] if said.text is None else [{"index": 0, "message": message, "finish_reason": said.finish}]
         made = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": said.model, "choices": choices}
-        if said.usage is None:
+        if not said.tells:
             return made
         read, written = said.usage
         usage = {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
@@ -142,8 +146,8 @@ class Anthropic:
         return headers.get("x-api-key", "")
 
     def complete(self, said: Said, body: Json) -> Json:
-        read, written = said.usage or (0, 0)
-        usage = {"usage": {"input_tokens": read, "output_tokens": written}} if said.usage else {"usage": {}}
+        read, written = said.usage
+        usage = {"usage": {"input_tokens": read, "output_tokens": written} if said.tells else {}}
         return {
             "id": "msg_1",
             "type": "message",
@@ -196,7 +200,7 @@ class Gemini:
         content = {"role": "model", "parts": [{"text": said.text}]}
         candidate = {"content": content, "finishReason": GEMINI_ENDS[said.finish], "index": 0}
         made: Json = {"candidates": [] if said.text is None else [candidate], "modelVersion": said.model}
-        if said.usage is None:
+        if not said.tells:
             return made
         read, written = said.usage
         counted = {"promptTokenCount": read, "candidatesTokenCount": written, "totalTokenCount": read + written}
@@ -230,7 +234,7 @@ class Ollama:
             "done_reason": said.finish,
             "done": True,
         }
-        if said.usage is None:
+        if not said.tells:
             return made
         read, written = said.usage
         return made | {"prompt_eval_count": read, "eval_count": written}

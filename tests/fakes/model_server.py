@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from fakes.dialects import DIALECTS, Dialect, OpenAI, Said, Words, Wrong
+from fakes.streaming import stream
 from starlette.applications import Starlette
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -35,13 +36,15 @@ if TYPE_CHECKING:
 
 
 FINE = Said(text="fine")
+GEMINI_STREAM = "/v1beta/models/{model}:streamGenerateContent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scripted:
     """One answer of the server: what it says in the protocol of the call, or a `body` of bytes as they are.
 
-    `delay` in seconds before it, `drip` in seconds between its bytes; `cut` is where its bytes end.
+    `delay` in seconds before it, `drip` in seconds between its bytes, or the pieces of a stream; `cut` is where its
+    bytes (its pieces) end, and the connection `breaks` there.
     """
 
     answer: Said | Wrong | Callable[[Words], Said | Wrong | None] = FINE
@@ -52,22 +55,31 @@ class Scripted:
     delay: float = 0.0
     drip: float = 0.0
     cut: int | None = None
+    breaks: bool = False
 
-    def render(self, dialect: Dialect, asked: dict[str, Any]) -> tuple[int, bytes]:
-        """Give the status and the bytes, in that protocol."""
+    def render(self, dialect: Dialect, asked: Asked) -> bytes | list[bytes]:
+        """Give the bytes, or pieces, in that protocol; notes the status, and what is billed, in `asked`."""
+        asked.status = self.status
         if self.body is not None:
-            return self.status, self.body
+            return self.body
         answer = self.answer(dialect.words) if callable(self.answer) else self.answer
         if answer is None:
             raise LookupError(f"{dialect.prefix} has no such answer")
-        wrong = isinstance(answer, Wrong)
-        said = dialect.fail(answer) if isinstance(answer, Wrong) else dialect.complete(answer, asked)
-        return answer.status if wrong else self.status, json.dumps(said).encode()[: self.cut]
+        if isinstance(answer, Wrong):
+            asked.status, said = answer.status, dialect.fail(answer)
+        else:
+            asked.billed, said = answer.usage, dialect.complete(answer, asked.body)
+            if asked.streams:
+                return stream(dialect.prefix, answer, asked.body)[: self.cut]
+        return json.dumps(said).encode()[: self.cut]
 
 
 @dataclass(slots=True, kw_only=True)
 class Asked:
-    """One call as the server saw it; monotonic seconds; `ended` stays None while it hangs."""
+    """One call as the server saw it; monotonic seconds; `ended` stays None while it hangs.
+
+    `billed` are the tokens read and written of the completion that it made, whether or not they were told or arrived.
+    """
 
     model: str
     body: dict[str, Any]
@@ -75,13 +87,14 @@ class Asked:
     began: float
     ended: float | None = None
     status: int = 0
+    billed: tuple[int, int] | None = None
+    streams: bool = False
 
 
 def says(content: Any, *, finish: str = "stop", usage: bool = True, delay: float = 0.0, drip: float = 0.0) -> Scripted:
     """Answer well: a text, or anything else as JSON text."""
     text = content if isinstance(content, str) else json.dumps(content)
-    said = Said(text=text, finish=finish) if usage else Said(text=text, finish=finish, usage=None)
-    return Scripted(answer=said, delay=delay, drip=drip)
+    return Scripted(answer=Said(text=text, finish=finish, tells=usage), delay=delay, drip=drip)
 
 
 def status(code: int, *, message: str = "scripted fault", **headers: str) -> Scripted:
@@ -146,7 +159,7 @@ class FakeProvider:
     def __init__(self, *, latency: float = 0.0, limit: int | None = None) -> None:
         self.latency = latency
         self.limit = limit
-        self.default: Scripted | Callable[[dict[str, Any]], Scripted] = says("fine")
+        self.default: Scripted | Callable[[Asked], Scripted] = says("fine")
         self.calls: list[Asked] = []
         self.now_in = 0
         self.most = 0
@@ -174,6 +187,7 @@ class FakeProvider:
     def app(self) -> Starlette:
         """Make the application."""
         ways = [(one.path, partial(self.complete, one)) for one in DIALECTS.values()]
+        ways.append((GEMINI_STREAM, partial(self.complete, DIALECTS["gemini"])))
         return Starlette(routes=[Route(path, way, methods=["POST"]) for path, way in ways])
 
     async def complete(self, dialect: Dialect, request: Request) -> Response:
@@ -181,7 +195,8 @@ class FakeProvider:
         began = time.monotonic()
         body = await request.json()
         model, key = dialect.model(body, request.path_params), dialect.key(request.headers)
-        asked = Asked(model=model, body=body, key=key, began=began)
+        streams = bool(body.get("stream")) or "streamGenerateContent" in request.url.path
+        asked = Asked(model=model, body=body, key=key, began=began, streams=streams)
         self.calls.append(asked)
         self.now_in += 1
         self.most = max(self.most, self.now_in)
@@ -191,7 +206,9 @@ class FakeProvider:
         finally:
             self.now_in -= 1
             asked.ended = time.monotonic()
-        asked.status, content = reply.render(dialect, body)
+        if reply.delay and await request.is_disconnected():  # nobody is there to be answered, nor to pay
+            return Response(status_code=499)
+        content = reply.render(dialect, asked)
         return _respond(reply, asked.status, content)
 
     def _choose(self, asked: Asked) -> Scripted:
@@ -200,7 +217,7 @@ class FakeProvider:
             return status(429, message="too many calls at once", retry_after="1")
         if queued := self.scripts[asked.model]:
             return queued.popleft()
-        return self.default(asked.body) if callable(self.default) else self.default
+        return self.default(asked) if callable(self.default) else self.default
 
     @staticmethod
     async def _sleep(request: Request, seconds: float) -> None:
@@ -213,16 +230,19 @@ class FakeProvider:
             await asyncio.sleep(0.05)
 
 
-def _respond(reply: Scripted, code: int, content: bytes) -> Response:
-    if not reply.drip:
+def _respond(reply: Scripted, code: int, content: bytes | list[bytes]) -> Response:
+    if isinstance(content, bytes) and not reply.drip:
         return Response(content, code, reply.headers, reply.media_type)
 
-    async def bytewise() -> AsyncIterator[bytes]:
-        for byte in content:
-            yield bytes([byte])
+    async def piecewise() -> AsyncIterator[bytes]:
+        for piece in [bytes([byte]) for byte in content] if isinstance(content, bytes) else content:
+            yield piece
             await asyncio.sleep(reply.drip)
+        if reply.breaks:
+            raise ConnectionAbortedError
 
-    return StreamingResponse(bytewise(), code, reply.headers, reply.media_type)
+    media_type = reply.media_type if isinstance(content, bytes) else "text/event-stream"
+    return StreamingResponse(piecewise(), code, reply.headers, media_type)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.telling import Say
-    from fakes.model_server import Scripted
+    from fakes.model_server import Asked, Scripted
 
 SHARE = 0.2  # of calls that fail
 STEPS = 4
@@ -76,9 +76,9 @@ class Faults:
         """Start with nothing asked."""
         self.asked: Counter[tuple[str, str]] = Counter()
 
-    def __call__(self, body: dict[str, Any]) -> Scripted:
+    def __call__(self, call: Asked) -> Scripted:
         """Answer one call."""
-        asked = body["model"], body["messages"][0]["content"]
+        asked = call.model, call.body["messages"][0]["content"]
         self.asked[asked] += 1
         if fails(asked[1], self.asked[asked]):
             return model_server.status(500)

@@ -61,9 +61,9 @@ def make_bench(tmp_path, redis_url):
     """Write the pipelines, and give parts that work them."""
 
     @asynccontextmanager
-    async def make(app: str, *names: str, url: str = redis_url, limit: str = "30s"):
+    async def make(app: str, *names: str, url: str = redis_url, limit: str = "30s", yaml: str = MODELS):
         (tmp_path / "app.py").write_text(app)
-        (tmp_path / "models.yaml").write_text(MODELS)
+        (tmp_path / "models.yaml").write_text(yaml)
         sources = "".join(SOURCE.format(name=name, timeout=limit) for name in names)
         (tmp_path / "hookmill.toml").write_text(sources + SINK)
         config = load_config(tmp_path / "hookmill.toml", {"TOKEN": "a-long-enough-token-for-a-test"})

@@ -54,6 +54,19 @@ async def test_check_names_each_fault_with_exit_code_2(hookmill, site, old, new,
     assert not json.loads(out)["ok"]
 
 
+async def test_check_warns_of_a_budget_that_cannot_be_kept_exactly_and_is_well(hookmill, site):
+    with (site / "hookmill.toml").open("a") as config:
+        config.write("\n[budget]\nday = 1.0\n")
+    assert hookmill("check", "--offline")[1].count("!") == 0, "the lexicon costs nothing"
+    (site / "models.yaml").write_text("model_list: [{model_name: fast, litellm_params: {model: openai/gpt-4o-mini}}]")
+    code, out, _ = hookmill("check", "--offline")
+    assert (code, out.count("✗")) == (0, 0)
+    assert "! budgets\n  model fast has no max_tokens: an answer may cost more than was reserved for it" in out
+    told = json.loads(hookmill("check", "--offline", "--json")[1])
+    assert told["ok"]
+    assert [check["what"] for check in told["checks"] if check["warning"]] == ["budgets"]
+
+
 async def test_check_sees_both_files_at_once(hookmill, site):
     (site / "hookmill.toml").write_text("[sources")
     (site / "models.yaml").write_text("model_list: 3")

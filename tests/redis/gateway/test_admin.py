@@ -163,6 +163,7 @@ NEEDS = [
     ("GET", "/dead/evt_" + "0" * 26, TOKEN),
     ("GET", "/costs", TOKEN),
     ("GET", "/paused", TOKEN),
+    ("GET", "/models", TOKEN),
     ("POST", "/dead/replay", REPLAYER),
     ("POST", "/dead/discard", REPLAYER),
     ("GET", "/audit", CHIEF),

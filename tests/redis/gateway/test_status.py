@@ -103,7 +103,9 @@ def test_the_probes_answer(gateway):
     assert ready.json().keys() == {"status", "redis", "clock_skew_s"}
 
 
-def test_readiness_names_the_models_that_nobody_calls_and_stays_ready(gateway):
+def test_models_are_told_to_holders_of_a_token_and_readiness_says_nothing_of_them(gateway):
+    put_token(gateway)
+
     async def limited(ledger):
         way, rest = Way(name="gpt", pool="gpt"), timedelta(seconds=30)
         await ledger.slots.acquire(way, token="a", lease=rest)
@@ -111,8 +113,11 @@ def test_readiness_names_the_models_that_nobody_calls_and_stays_ready(gateway):
 
     gateway.ledger(limited)
     ready = gateway.get("/ready")
-    assert ready.status_code == 200
-    assert ready.json()["models"]["gpt"].startswith("its provider has had enough; asked again in ")
+    assert (ready.status_code, "gpt" in ready.text) == (200, False)
+    [model] = gateway.admin("GET", "/models").json()["models"]
+    assert (model["name"], model["in_flight"], model["opened"]) == ("gpt", 0, 0)
+    assert 0 < model["rests_for"] <= 30
+    assert model["left_alone"].startswith("its provider has had enough; asked again in ")
 
 
 @pytest.mark.parametrize("path", ["/", "/hooks", "/hooks/", "/hooks/demo/", "/events/", "/metrics", "/docs", "/admin"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from actors.errors import Discard, Failure, RetryAfter
-from actors.outcome import Buried, Done, Later, from_error
+from actors.outcome import Buried, Done, Later, from_error, in_time
 from gateway.config import Retry, RetryPolicy
 from gateway.ledger import Event, LedgerDown, Work
 
@@ -39,6 +40,18 @@ def test_a_discard_is_never_retried():
 def test_retry_after_waits_exactly_as_asked():
     later = decide(RetryAfter(7, "not yet"), work(), POLICY)
     assert (later.delay, later.reason, later.counted) == (timedelta(seconds=7), "not yet", True)
+
+
+def test_a_wait_that_is_no_attempt_lasts_no_longer_than_max_age():
+    minute, hour = timedelta(minutes=1), timedelta(hours=1)
+    waits = Later(delay=hour, reason="model fast: gpt: the budget of the day of all is spent")
+    policy = replace(POLICY, max_age=10 * minute)
+    assert in_time(waits, POLICY, age=hour) == waits
+    assert in_time(waits, policy, age=9 * minute) == replace(waits, delay=minute)
+    assert in_time(replace(waits, delay=minute / 2), policy, age=9 * minute).delay == minute / 2
+    given_up = in_time(waits, policy, age=10 * minute)
+    assert (type(given_up), given_up.error_class, given_up.counted) == (Buried, "rate_limited", False)
+    assert given_up.reason == f"{waits.reason} (gave up waiting: it is older than max_age, 0:10:00)"
 
 
 @pytest.mark.parametrize("klass", ["transient", "rate_limited", "bad_output"])

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.cli.why import Scene, explain
+from gateway.ledger import CandidateView
 
 
 def test_a_failed_run_says_what_failed_and_when_it_is_tried_again(run, now):
@@ -58,6 +59,20 @@ def test_a_running_run_says_where_it_is(run, now, step):
     text = explain(view, Scene(now=now))
     assert "is running at step label: a worker began it 12 s ago. So far 1 of 3 steps finished." in text
     assert "It waits inside the run: model fast: waiting for a slot of gpt-mini." in text
+
+
+def test_a_wait_for_a_model_tells_which_of_its_limits_is_reached(run, now):
+    view = run("waiting", reason="model fast: waiting for a slot or room in the minute of gpt", due_at=now)
+    used = CandidateView(name="gpt", in_flight=1, calls=60)
+    text = explain(view, Scene(now=now, candidates=(CandidateView(name="other"), used)))
+    assert "room in the minute of gpt (now 1 call in flight, 60 in its last minute). It goes on" in text
+
+
+def test_a_long_answer_under_way_is_no_wait(run, now):
+    view = run("running", step="reply", reason="1,240 tokens so far", lease_until=now + timedelta(seconds=8))
+    text = explain(view, Scene(now=now))
+    assert "The answer of its model has 1,240 tokens so far." in text
+    assert "waits" not in text
 
 
 def test_a_lost_worker_is_told_as_such(run, now):

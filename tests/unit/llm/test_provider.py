@@ -16,6 +16,8 @@ from programs import ROOT
 
 from actors.llm import provider
 from actors.llm.classify import classify, flaw
+from gateway.cli.prices import has_price
+from gateway.config import Candidate
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("prepared")]
 SECOND = timedelta(seconds=1)
@@ -243,3 +245,13 @@ def test_a_worker_whose_models_are_all_local_imports_no_litellm():
     env = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
     told = subprocess.run([sys.executable, "-c", LOCAL], env=env, check=True, capture_output=True, text=True)
     assert told.stdout == "False\n"
+
+
+PRICED = ["openai/gpt-4o-mini", "anthropic/claude-haiku-4-5", "gemini/gemini-2.5-flash", "mistral/mistral-small-latest"]
+UNPRICED = ["openai/our-own", "ollama_chat/our-own"]
+
+
+@pytest.mark.parametrize("model", PRICED + UNPRICED)
+def test_check_finds_the_prices_that_litellm_has(model):
+    one = Candidate(name="one", model=model)
+    assert has_price(one) == bool(provider.price(one, 1000, 1000)) == (model in PRICED)
