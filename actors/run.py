@@ -15,7 +15,7 @@ from actors.errors import Failure
 from actors.insist import insist
 from actors.llm import Question
 from actors.parking import Parking
-from actors.steps import at_most, call, dump, item_keys, returns
+from actors.steps import at_most, call, dump, facts_of, field_name, item_keys, returns
 from otel.records import ModelCalled, StepFinished, tell
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from actors.keeper import Holding
-    from actors.llm import Answer, Asker, Judge
+    from actors.llm import Asker, Judge
     from actors.processes import Processes
     from actors.registry import Pipeline
     from gateway.ledger import Event, Ledger, Work
@@ -171,9 +171,11 @@ class Run:
 
         async def compute() -> tuple[Any, dict[str, Any]]:
             answer = await self._place.asker.ask(
-                question, wait=self.parking.wait, called=lambda call: self._tell_call(name, model, call)
+                question,
+                wait=self.parking.wait,
+                called=lambda call: self._tell_call(field_name(name, key), model, call),
             )
-            return answer.value, _took(answer)
+            return answer.value, facts_of(answer)
 
         return await self._once(name, key, TypeAdapter(into or str), compute)
 
@@ -234,7 +236,7 @@ class Run:
         return adapter.validate_json(output)
 
     def _field(self, name: str, key: str | None) -> str:
-        field = name if key is None else f"{name}[{key}]"
+        field = field_name(name, key)
         if field in self._used:
             raise Failure(f"step {field} is used twice in one run; give each round its own key=", klass="permanent")
         self._used.add(field)
@@ -279,19 +281,17 @@ class Run:
             cached=cached,
             took=timedelta(seconds=self._place.clock() - started),
             error_class=error_class,
+            lease=self._work.fence,
         )
         tell(self._place.listeners, record)
 
     def _tell_call(self, step: str, alias: str, call: ModelCall) -> None:
-        record = ModelCalled(event_id=self.event.id, source=self.event.source, step=step, alias=alias, call=call)
+        record = ModelCalled(
+            event_id=self.event.id,
+            source=self.event.source,
+            step=step,
+            alias=alias,
+            call=call,
+            lease=self._work.fence,
+        )
         tell(self._place.listeners, record)
-
-
-def _took(answer: Answer) -> dict[str, Any]:
-    return {
-        "model": answer.model,
-        "candidate": answer.candidate,
-        "degraded": answer.degraded,
-        "calls": answer.calls,
-        "cost_usd": answer.cost_usd,
-    }

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from contextlib import AbstractAsyncContextManager
 
+    from actors.llm import Answer
+
 MOST_BYTES = 256 * 1024
 
 
@@ -81,3 +83,19 @@ def item_keys(items: list[Any]) -> list[str]:
         keys.append(f"{digest}#{seen[digest]}")
         seen[digest] += 1
     return keys
+
+
+def field_name(name: str, key: str | None) -> str:
+    """Name a round of a step: `name`, or `name[key]`."""
+    return name if key is None else f"{name}[{key}]"
+
+
+def facts_of(answer: Answer) -> dict[str, Any]:
+    """Give what the row of a step keeps of an answer: who gave it, and what it took."""
+    return {
+        "model": answer.model,
+        "candidate": answer.candidate,
+        "degraded": answer.degraded,
+        "calls": answer.calls,
+        "cost_usd": answer.cost_usd,
+    }
