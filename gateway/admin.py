@@ -20,6 +20,7 @@ from gateway.errors import NotFound, ParameterInvalid
 from gateway.ledger import AuditFilter, By
 from gateway.openapi_admin import make_admin_document
 from gateway.problem import GUARD, Problems, pass_on
+from gateway.scrape import show_metrics
 from gateway.status import read_query
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def make_admin() -> Starlette:
             Route("/paused", list_paused, methods=["GET"]),
             Route("/pause", pause, methods=["POST"]),
             Route("/resume", resume, methods=["POST"]),
+            Route("/metrics", show_metrics, methods=["GET"]),
             Route("/openapi.json", show_openapi, methods=["GET"]),
         ],
         middleware=[Middleware(Problems)],

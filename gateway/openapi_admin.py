@@ -89,6 +89,7 @@ def make_admin_document() -> Document:
             "/dead/{letter_id}": {"get": _show()},
             "/audit": {"get": _audit()},
             "/paused": {"get": _paused()},
+            "/metrics": {"get": _metrics()},
             "/pause": {"post": _hold("pause", "Hold a source, a pipeline or a sink back.")},
             "/resume": {"post": _hold("resume", "Let it go on.")},
             "/openapi.json": {"get": _self()},
@@ -151,6 +152,13 @@ def _paused() -> Document:
     listed = closed({"paused": {"type": "array", "items": TEXT}})
     return _operation("listPaused", "List what is paused, as `source:blog`.", "read") | {
         "responses": {"200": json_answer("What is paused.", listed), **refusals(READING, errors.Forbidden)},
+    }
+
+
+def _metrics() -> Document:
+    text = {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    return _operation("showMetrics", "Give the ledger in figures.", "read") | {
+        "responses": {"200": text, **refusals(READING, errors.Forbidden)},
     }
 
 
