@@ -1,6 +1,6 @@
 """Sets telemetry up for one process, from the standard `OTEL_*` variables.
 
-Without an endpoint it is off and costs nothing: the SDK is not imported, no thread is started. Call it after the fork:
+Without an endpoint it is off and costs nothing: no exporter is imported, no thread is started. Call it after the fork:
 an exporter that was used before it shares its connection with its children.
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 """
