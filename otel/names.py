@@ -11,7 +11,6 @@ from typing import Final
 METHOD: Final = "http.request.method"
 ROUTE: Final = "http.route"
 STATUS: Final = "http.response.status_code"
-BODY_SIZE: Final = "http.request.body.size"
 RESENDS: Final = "http.request.resend_count"
 ERROR: Final = "error.type"
 
@@ -19,7 +18,6 @@ SYSTEM: Final = "messaging.system"
 DESTINATION: Final = "messaging.destination.name"
 OPERATION_TYPE: Final = "messaging.operation.type"
 OPERATION: Final = "messaging.operation.name"
-MESSAGE: Final = "messaging.message.id"
 MESSAGE_SIZE: Final = "messaging.message.body.size"
 
 GEN_AI_OPERATION: Final = "gen_ai.operation.name"
@@ -53,7 +51,7 @@ PERIOD: Final = "app.period"
 WHAT: Final = "app.what"
 
 SPAN_ATTRIBUTES: Final = frozenset(
-    [METHOD, ROUTE, STATUS, BODY_SIZE, RESENDS, ERROR, SYSTEM, DESTINATION, OPERATION_TYPE, OPERATION, MESSAGE,
+    [METHOD, ROUTE, STATUS, RESENDS, ERROR, SYSTEM, DESTINATION, OPERATION_TYPE, OPERATION,
      MESSAGE_SIZE, GEN_AI_OPERATION, GEN_AI_PROVIDER, GEN_AI_REQUEST_MODEL, GEN_AI_RESPONSE_MODEL, GEN_AI_INPUT,
      GEN_AI_OUTPUT, EVENT, SOURCE, PIPELINE, SINK, STEP, CANDIDATE, ALIAS, ATTEMPT, OUTCOME, WAITED, CACHED, DEGRADED,
      COST, REPLAYED, DELIVERY, UNTOLD, CODE]

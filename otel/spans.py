@@ -88,8 +88,7 @@ class Spans:
                 link=None if goes_on else caller,
                 end=end,
                 took=record.took,
-                attributes=about
-                | {names.METHOD: "POST", names.ROUTE: ROUTE, names.STATUS: record.status, names.BODY_SIZE: record.size},
+                attributes=about | {names.METHOD: "POST", names.ROUTE: ROUTE, names.STATUS: record.status},
             )
         queued = {names.OPERATION_TYPE: "send", names.OPERATION: "enqueue", names.MESSAGE_SIZE: record.size}
         self._span(
@@ -99,7 +98,7 @@ class Spans:
             below=request if record.status else 0,
             end=end,
             took=record.admitting,
-            attributes=about | _queue("runs", record.event_id) | queued,
+            attributes=about | _queue("runs") | queued,
         )
 
     def _failed(self, record: EventRejected) -> None:
@@ -125,7 +124,7 @@ class Spans:
         end, span = time.time_ns(), span_of(record, trail)
         if record.counts and record.attempt == 1:
             self._again(record, trail, at=end - _ns(record.took))
-        attributes = _attempt(record) | _queue("runs", record.event_id)
+        attributes = _attempt(record) | _queue("runs")
         attributes |= {names.PIPELINE: record.pipeline, names.OPERATION_TYPE: "process", names.OPERATION: "process"}
         attributes |= {names.UNTOLD: len(parts) - MOST_PARTS} if len(parts) > MOST_PARTS else {}
         before = (trail.trace, run_span(trail, record.attempt - 1)) if trail.below and record.attempt > 1 else None
@@ -151,7 +150,7 @@ class Spans:
                 (trail.trace, trail.below),
                 link=trail.link,
                 end=at - _ns(record.origin.waited),
-                attributes=_about(record) | _queue(_line(record), record.event_id) | {names.REPLAYED: True},
+                attributes=_about(record) | _queue(_line(record)) | {names.REPLAYED: True},
             )
 
     def _steps(self, trace: int, run: int, parts: list[Part]) -> None:
@@ -277,8 +276,9 @@ def _line(record: RunFinished | DeliveryAttempted) -> str:
     return "runs" if record.kind == "run" else "deliveries"
 
 
-def _queue(line: str, event_id: str) -> dict[str, Any]:
-    return {names.SYSTEM: "redis", names.DESTINATION: line, names.MESSAGE: event_id}
+def _queue(line: str) -> dict[str, Any]:
+    """Give what every span about a queue says; the message's id is `app.event.id`, said by all spans."""
+    return {names.SYSTEM: "redis", names.DESTINATION: line}
 
 
 def _about(record: RunFinished | DeliveryAttempted) -> dict[str, Any]:
