@@ -118,7 +118,7 @@ class Stack:
         url = f"{self.receiver.url}/in"
         (folder / "hookmill.toml").write_text(config.format(pipeline=pipeline, concurrency=concurrency, url=url))
         (folder / "models.yaml").write_text(models)
-        self.port = free_port()
+        self.port, self.admin_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.workers: list[subprocess.Popen[bytes]] = []
         self._started: list[subprocess.Popen[bytes]] = []
@@ -151,6 +151,7 @@ class Stack:
 
     def start_gateway(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "gateway.serve", "--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--admin-port", str(self.admin_port)]
         process = self._start(command, "gateway")
         until(lambda: self._ready(process))
         return process
