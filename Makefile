@@ -96,6 +96,11 @@ mutants: $(MUTMUT) ## Break verify/ and the Lua scripts in small ways: do the te
 	@export PYTHONPATH=.:tests; $(VENV)/python -m mutation.functions $(ARGS); seen=$$?; \
 		$(VENV)/python -m mutation.lua $(ARGS) && exit $$seen
 
+.PHONY: verify-jaeger
+verify-jaeger: $(STAMP) ## Send events through the real collector to the real Jaeger (builds both with Go, once)
+	@tests/jaeger/build.sh
+	$(VENV)/python -m pytest tests/jaeger -p no:xdist -s -q $(ARGS)
+
 .PHONY: lock
 lock: $(STAMP) ## Write the locks anew (ARGS=--upgrade takes the newest versions)
 	$(UV) pip compile $(COMPILE) --all-extras --group dev $(ARGS) pyproject.toml -o requirements.lock

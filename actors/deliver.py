@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from actors import outcome
 from actors.outcome import OUTAGE_PAUSE, Buried, Done, Later, Outcome, classified, too_late
+from actors.owner import origin_of
 from actors.sinks import Outgoing, Refusal
 from actors.sinks.schedule import next_delay
 from actors.turns import NotYet, Turns
 from gateway.ledger import By, LedgerError
 from otel.records import DeliveryAttempted, tell
+from otel.trails import carry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,12 +104,17 @@ class Deliverer:
         work, ending = ended.work, ended.outcome
         record = DeliveryAttempted(
             event_id=work.event.id,
+            source=work.event.source,
             delivery_id=work.id,
             sink=work.sink,
             attempt=work.attempts + 1,
             outcome=outcome.name(ending),
-            traceparent=work.event.traceparent,
+            origin=origin_of(work),
             took=ended.took,
+            run_attempt=work.run_attempt,
+            over_http=work.sink in self._config.sinks and self._config.sinks[work.sink].kind == "webhook",
+            status=json.loads(ending.result)["status"] if isinstance(ending, Done) else None,
+            counts=outcome.counts(ending),
             reason=ending.reason,
             error_class=getattr(ending, "error_class", None),
         )
@@ -121,7 +128,7 @@ def outgoing(work: Work) -> Outgoing:
         delivery_id=work.id,
         event=work.event,
         result=json.loads(work.result or b"null"),
-        traceparent=work.event.traceparent,
+        traceparent=carry(origin_of(work)),
         attempt=work.attempts + 1,
         generation=work.generation,
         degraded=any(step.get("degraded") for step in steps),

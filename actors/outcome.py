@@ -74,6 +74,11 @@ def name(outcome: Outcome) -> str:
             return "lost"
 
 
+def counts(outcome: Outcome) -> bool:
+    """Tell whether the attempt counts: one that only waits for something goes on under its number."""
+    return not isinstance(outcome, Lost) and getattr(outcome, "counted", True)
+
+
 async def record(outcome: Outcome, work: Work, ledger: Ledger, *, step: str) -> bool:
     """Write the outcome into the ledger; False if the work is not ours any more. May be repeated."""
     match outcome:

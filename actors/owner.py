@@ -13,6 +13,7 @@ from actors import outcome
 from actors.insist import insist
 from actors.outcome import Later, Lost, Outcome
 from gateway.ledger import LedgerError
+from otel.trails import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -73,10 +74,13 @@ class Owner:
 
     async def _begin(self, work_id: str) -> Work | None:
         try:
-            return (await self.ledger.begin(work_id, fence=f"{self._name}/{secrets.token_hex(8)}")).work
+            begun = await self.ledger.begin(work_id, fence=f"{self._name}/{secrets.token_hex(8)}")
         except LedgerError as error:
             logger.warning("begin %s: %s", work_id, error)
             return None
+        if begun.outcome == "dead":  # the ledger gave it up: it lost too many workers, or cannot be read
+            logger.warning("dead.buried", extra={"fields": {"id": work_id}})
+        return begun.work
 
     async def _until_over(self, doing: Awaitable[Outcome], holding: Holding) -> Outcome | None:
         """Wait for the work, or for what ends it first: a lost lease, a drain, its deadline (None)."""
@@ -96,6 +100,11 @@ class Owner:
         if self._drained.done():
             return Later(delay=timedelta(0), reason="the worker was stopped")
         return None
+
+
+def origin_of(work: Work) -> Origin:
+    """Tell listeners where this attempt of a work comes from."""
+    return Origin(traceparent=work.event.traceparent, replayed=work.replayed, waited=work.waited, lease=work.fence)
 
 
 async def cancel(working: asyncio.Future[T]) -> None:

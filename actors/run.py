@@ -16,7 +16,7 @@ from actors.insist import insist
 from actors.llm import Question
 from actors.parking import Parking
 from actors.progress import SoFar
-from actors.steps import at_most, call, dump, item_keys, returns
+from actors.steps import at_most, call, dump, field_name, item_keys, returns
 from actors.teller import Teller
 from gateway.ledger import LedgerError
 
@@ -63,7 +63,7 @@ class Run:
         self._work, self._pipeline, self._place, self._holding = work, pipeline, place, holding
         self._deadline = asyncio.get_running_loop().time() + work.time_left.total_seconds()
         self._used: set[str] = set()
-        self._teller = Teller(listeners=place.listeners, event=work.event, pipeline=pipeline.name)
+        self._teller = Teller(listeners=place.listeners, event=work.event, pipeline=pipeline.name, lease=work.fence)
         self._so_far = SoFar(place.ledger, holding)
         holding.reason = lambda: self.parking.reason or self._so_far.text
 
@@ -180,7 +180,7 @@ class Run:
 
         def called(call: ModelCall) -> None:
             paid.append(call.cost_usd)
-            self._teller.call(name, model, call)
+            self._teller.call(field_name(name, key), model, call)
 
         async def compute() -> tuple[Any, dict[str, Any]]:
             with self._so_far.counting(question.token):
@@ -262,7 +262,7 @@ class Run:
         return timedelta(seconds=self._place.clock() - started)
 
     def _field(self, name: str, key: str | None) -> str:
-        field = name if key is None else f"{name}[{key}]"
+        field = field_name(name, key)
         if field in self._used:
             raise Failure(f"step {field} is used twice in one run; give each round its own key=", klass="permanent")
         self._used.add(field)

@@ -11,7 +11,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from actors import outcome
 from actors.errors import Failure
 from actors.outcome import Buried, Done, Later, Lost, Outcome, from_error, in_time, too_late
-from actors.owner import Ended, Owner, cancel
+from actors.owner import Ended, Owner, cancel, origin_of
 from actors.registry import PipelineError
 from actors.run import Place, Run, StaleRun
 from gateway.config import RetryPolicy
@@ -101,8 +101,9 @@ class Runner:
             attempt=work.attempts + 1,
             lives=work.lives,
             outcome=outcome.name(ending),
-            traceparent=work.event.traceparent,
+            origin=origin_of(work),
             took=ended.took,
+            counts=outcome.counts(ending),
             reason=ending.reason,
             error_class=getattr(ending, "error_class", None),
         )

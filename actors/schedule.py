@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from gateway.config.schedules import stamp
-from gateway.ledger import Admission, Event, new_event_id
+from gateway.ledger import Admission, Event, new_event_id, new_traceparent
+from otel.records import EventAccepted, tell
 
 if TYPE_CHECKING:
     from gateway.config import Config, Schedule
-    from gateway.ledger import Ledger
+    from gateway.ledger import Ledger, Verdict
+    from otel.records import Listener
 
 SOON = timedelta(milliseconds=5)
 AGAIN = timedelta(seconds=1)  # after another worker has claimed a due time, or the ledger could not take its event
@@ -24,9 +25,9 @@ REMEMBERED = timedelta(days=1)  # a due time is known for at least so long, what
 class Timetable:
     """Offers what is due; after an outage only the last time that was missed."""
 
-    def __init__(self, config: Config) -> None:
-        """Take the configuration."""
-        self._config = config
+    def __init__(self, config: Config, listeners: tuple[Listener, ...] = ()) -> None:
+        """Take the configuration, and who hears of what is admitted."""
+        self._config, self._listeners = config, listeners
         self._look_at = dict.fromkeys(config.schedules, 0.0)  # by the monotonic clock, seconds
 
     async def offer(self, ledger: Ledger) -> timedelta:
@@ -44,24 +45,40 @@ class Timetable:
         if due is not None:
             if not await ledger.claim_due(schedule.name, due):
                 return AGAIN
-            (verdict,) = await ledger.admit([self._admission(schedule, due, now)])
+            admission = self._admission(schedule, due, now)
+            (verdict,) = await ledger.admit([admission])
             if verdict.outcome in {"full", "limited"}:
                 await ledger.note_due(schedule.name, last)  # gives the claim back; somebody tries again
                 return AGAIN
+            self._tell(admission.event, verdict)
             last, now = await ledger.note_due(schedule.name, due)
         return min(RESYNC, schedule.after(last) - now)
+
+    def _tell(self, event: Event, verdict: Verdict) -> None:
+        took = timedelta(seconds=verdict.took)
+        record = EventAccepted(
+            source=event.source,
+            event_id=verdict.event_id,
+            duplicate=verdict.outcome == "duplicate",
+            traceparent=event.traceparent,
+            size=len(event.body),
+            took=took,
+            admitting=took,
+        )
+        tell(self._listeners, record)
 
     def _admission(self, schedule: Schedule, due: datetime, now: datetime) -> Admission:
         source = self._config.sources[schedule.source]
         known = f"schedule:{schedule.name}:{stamp(due)}"
+        event_id = new_event_id(now)
         event = Event(
-            id=new_event_id(now),
+            id=event_id,
             source=source.name,
             pipeline=source.pipeline,
             received_at=now,
             body=schedule.event_body(due),
             content_type=schedule.content_type,
-            traceparent=f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01",
+            traceparent=new_traceparent(event_id),
             source_event_id=known,
         )
         lasting = max(source.dedupe_ttl, REMEMBERED)

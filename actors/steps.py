@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from contextlib import AbstractAsyncContextManager
 
+
 MOST_BYTES = 256 * 1024
 
 
@@ -81,3 +82,8 @@ def item_keys(items: list[Any]) -> list[str]:
         keys.append(f"{digest}#{seen[digest]}")
         seen[digest] += 1
     return keys
+
+
+def field_name(name: str, key: str | None) -> str:
+    """Name a round of a step: `name`, or `name[key]`."""
+    return name if key is None else f"{name}[{key}]"

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Teller:
-    """Tells the listeners what happens in one run."""
+    """Tells the listeners what happens in one attempt of a run; `lease` is its fence."""
 
     listeners: tuple[Listener, ...]
     event: Event
     pipeline: str
+    lease: str
 
     def step(self, step: str, took: timedelta, *, cached: bool = False, error_class: str | None = None) -> None:
         """Tell of a step that ended."""
@@ -32,10 +33,12 @@ class Teller:
             cached=cached,
             took=took,
             error_class=error_class,
+            lease=self.lease,
         )
         tell(self.listeners, record)
 
     def call(self, step: str, alias: str, call: ModelCall) -> None:
         """Tell of a call of a model."""
-        record = ModelCalled(event_id=self.event.id, source=self.event.source, step=step, alias=alias, call=call)
+        about = {"event_id": self.event.id, "source": self.event.source, "lease": self.lease}
+        record = ModelCalled(step=step, alias=alias, call=call, **about)
         tell(self.listeners, record)

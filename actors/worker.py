@@ -42,12 +42,14 @@ from gateway.config import Config, ConfigError, Models, load_config, load_models
 from gateway.ledger import Ledger, LedgerDown, LedgerError, open_ledger
 from gateway.settings import Settings, read_settings
 from otel.log import log_records, set_up_logging
+from otel.setup import OFF, set_up_telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
     from types import FrameType
 
     from actors.sinks import OpenSink
+    from otel.records import Listener
 
 RUN_LANES = {"high": 6, "normal": 3, "low": 1}  # how often each is looked at first
 DRAIN = timedelta(seconds=20)  # how long running work may go on after the worker was told to stop
@@ -133,7 +135,8 @@ class Workshop(Middleware):
     def __init__(self, settings: Settings, config: Config, models: Models, shares: Shares) -> None:
         """Take what to work with; nothing is opened yet."""
         self._settings, self._config, self._models, self._shares = settings, config, models, shares
-        self._listeners = (log_records,)
+        self._telemetry = OFF
+        self._listeners: tuple[Listener, ...] = (log_records,)
         self._stopping = False
         self._loop: asyncio.AbstractEventLoop
         self._ledger: Ledger
@@ -153,6 +156,8 @@ class Workshop(Middleware):
     def before_worker_boot(self, broker: dramatiq.Broker, worker: Any) -> None:
         """Open everything inside the event loop; a worker that cannot is ended."""
         del broker, worker
+        self._telemetry = set_up_telemetry(os.environ, name="worker")
+        self._listeners = (log_records, *self._telemetry.listeners)
         try:
             _in_loop(self._open())
         except (ConfigError, LedgerError) as error:
@@ -177,11 +182,12 @@ class Workshop(Middleware):
         timer.start()
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: Any) -> None:
-        """Close what was opened."""
+        """Close what was opened, and export what telemetry there is yet: this process will end without more ado."""
         del broker, worker
         self._keeper.stop()
         self._keeper.join(timeout=2)
         _in_loop(self._close())
+        self._telemetry.stop()
 
     async def _open(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -197,7 +203,7 @@ class Workshop(Middleware):
             worker=name,
             listeners=self._listeners,
             died=self._end_process,
-            beats=(Watch(self._listeners).look, Timetable(self._config).offer, *alerts),
+            beats=(Watch(self._listeners).look, Timetable(self._config, self._listeners).offer, *alerts),
         )
         self._owner = Owner(self._ledger, self._keeper, name=name)
         self._sinks = open_sinks(self._config)

@@ -21,6 +21,7 @@ from gateway.errors import NotFound, ParameterInvalid
 from gateway.ledger import AuditFilter, By
 from gateway.openapi_admin import make_admin_document
 from gateway.problem import GUARD, Problems, pass_on
+from gateway.scrape import show_metrics
 from gateway.status import read_query
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def make_admin() -> Starlette:
             Route("/models", list_models, methods=["GET"]),
             Route("/pause", pause, methods=["POST"]),
             Route("/resume", resume, methods=["POST"]),
+            Route("/metrics", show_metrics, methods=["GET"]),
             Route("/openapi.json", show_openapi, methods=["GET"]),
         ],
         middleware=[Middleware(Problems)],

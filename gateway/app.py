@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -30,6 +31,7 @@ from gateway.settings import read_settings
 from gateway.status import list_events, live, ready, show_event, stream_event
 from gateway.streams import Streams
 from otel.log import log_records
+from otel.setup import set_up_telemetry
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -76,11 +78,13 @@ def create_app() -> App:
     """Build the application from the environment; raises ConfigError with one clear line."""
     settings = read_settings(os.environ)
     config = load_config(settings.config, os.environ)
+    telemetry = set_up_telemetry(os.environ, name="gateway")
     return build_app(
         config,
         settings,
         ledger_factory=partial(open_ledger, settings.redis_url, retention=config.retention, wait=config.door.wait),
-        listeners=(log_records,),
+        listeners=(log_records, *telemetry.listeners),
+        on_close=telemetry.stop,
     )
 
 
@@ -90,9 +94,10 @@ def build_app(
     *,
     ledger_factory: LedgerFactory,
     listeners: tuple[Listener, ...] = (),
+    on_close: Callable[[], None] = lambda: None,
     clock: Clock = utc_now,
 ) -> App:
-    """Build the application of these parts; the lifespan opens the ledger and closes it."""
+    """Build the application of these parts; the lifespan opens the ledger and closes it, and calls `on_close` last."""
     check_links(config, settings)
     present = Present(config)
     routes = Starlette(
@@ -106,7 +111,14 @@ def build_app(
         ],
         middleware=[Middleware(Problems)],
         exception_handlers={HTTPException: pass_on},
-        lifespan=partial(lifespan, present=present, settings=settings, ledger_factory=ledger_factory, clock=clock),
+        lifespan=partial(
+            lifespan,
+            present=present,
+            settings=settings,
+            ledger_factory=ledger_factory,
+            on_close=on_close,
+            clock=clock,
+        ),
     )
     routes.router.redirect_slashes = False
     return App(present=present, hooks=Hooks(listeners), routes=routes, admin=make_admin())
@@ -122,7 +134,13 @@ def check_links(config: Config, settings: Settings) -> None:
 
 @asynccontextmanager
 async def lifespan(
-    _: Starlette, *, present: Present, settings: Settings, ledger_factory: LedgerFactory, clock: Clock
+    _: Starlette,
+    *,
+    present: Present,
+    settings: Settings,
+    ledger_factory: LedgerFactory,
+    on_close: Callable[[], None],
+    clock: Clock,
 ) -> AsyncIterator[State]:
     """Open the ledger and what works on it, and close them again."""
     ledger = await ledger_factory()
@@ -144,3 +162,4 @@ async def lifespan(
         await gate.streams.close()
         await gate.admitter.close()
         await ledger.close()
+        await asyncio.to_thread(on_close)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gateway.body import check_headers
 from gateway.problem import refusal, refuse
-from gateway.receive import Arrival, find_entrance, greet, receive, refuse_method
+from gateway.receive import Arrival, find_entrance, greet, named_trace, receive, refuse_method
 from otel.records import EventAccepted, EventRejected, tell
 
 if TYPE_CHECKING:
@@ -45,13 +45,14 @@ class Hooks:
             rejection = refusal(error)
             reply = refuse(rejection, source=entrance.source if entrance else None)
         await reply(scope, incoming, send)
-        record = make_record(entrance, reply, rejection, took=timedelta(seconds=time.perf_counter() - began))
+        took = timedelta(seconds=time.perf_counter() - began)
+        record = make_record(entrance, reply, rejection, took=took, caller=named_trace(tuple(scope["headers"])))
         if record is not None:
             tell(self._listeners, record)
 
 
 def make_record(
-    entrance: Entrance | None, reply: Reply, rejection: Rejection | None, *, took: timedelta
+    entrance: Entrance | None, reply: Reply, rejection: Rejection | None, *, took: timedelta, caller: str
 ) -> Record | None:
     """Make the record of a request, none for a handshake; an unknown source is "", for its sender chose that name."""
     source = entrance.source.name if entrance else ""
@@ -66,4 +67,7 @@ def make_record(
         traceparent=reply.event.traceparent,
         size=len(reply.event.body),
         took=took,
+        admitting=timedelta(seconds=reply.verdict.took),
+        caller=caller,
+        status=reply.status,
     )

@@ -91,6 +91,7 @@ def make_admin_document() -> Document:
             "/costs": {"get": _costs()},
             "/paused": {"get": _paused()},
             "/models": {"get": _models()},
+            "/metrics": {"get": _metrics()},
             "/pause": {"post": _hold("pause", "Hold a source, a pipeline or a sink back.")},
             "/resume": {"post": _hold("resume", "Let it go on.")},
             "/openapi.json": {"get": _self()},
@@ -177,6 +178,13 @@ def _models() -> Document:
             "200": json_answer(told, closed({"models": {"type": "array", "items": model}})),
             **refusals(READING, errors.Forbidden),
         },
+    }
+
+
+def _metrics() -> Document:
+    text = {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    return _operation("showMetrics", "Give the ledger in figures.", "read") | {
+        "responses": {"200": text, **refusals(READING, errors.Forbidden)},
     }
 
 

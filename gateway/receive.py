@@ -34,6 +34,7 @@ from gateway.ledger import Admission, Event, new_event_id, new_traceparent
 from gateway.reply import Reply, header_lines
 from gateway.verify import handshake, request_url, verify, verify_dummy
 from gateway.verify.strict_json import check as check_json
+from otel.trails import read_traceparent
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -205,8 +206,9 @@ def media_type(headers: Headers) -> str:
 
 
 def make_event(source: Source, headers: Headers, *, body: bytes, verified: Verified, received_at: datetime) -> Event:
-    """Make the immutable event, with a trace of its own: a stranger's is not continued."""
+    """Make the immutable event, with a trace of its own: one that the sender named goes on only where it is trusted."""
     event_id = new_event_id(received_at)
+    named = read_traceparent(named_trace(headers)) if source.trust_traceparent else None
     return Event(
         id=event_id,
         source=source.name,
@@ -215,9 +217,14 @@ def make_event(source: Source, headers: Headers, *, body: bytes, verified: Verif
         body=body,
         content_type=text(headers, b"content-type"),
         headers=kept_headers(headers),
-        traceparent=new_traceparent(event_id),
+        traceparent=new_traceparent(event_id, trace=named[0] if named else 0),
         source_event_id=verified.dedupe_id,
     )
+
+
+def named_trace(headers: Headers) -> str:
+    """Give the trace context that a request names; "" if none, or more than one."""
+    return text(headers, b"traceparent")
 
 
 def kept_headers(headers: Headers) -> dict[str, str]:

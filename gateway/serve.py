@@ -22,6 +22,7 @@ from gateway.ledger import Ledger, LedgerError, open_ledger
 from gateway.server import BACKLOG, PROTOCOLS, Server, load_anew, make_server, reload
 from gateway.settings import read_settings
 from otel.log import log_records, set_up_logging
+from otel.setup import set_up_telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -95,7 +96,9 @@ async def serve(
     async def opened() -> Ledger:
         return ledger
 
-    app = build_app(config, settings, ledger_factory=opened, listeners=(log_records,))
+    telemetry = set_up_telemetry(env, name="gateway")
+    listeners = (log_records, *telemetry.listeners)
+    app = build_app(config, settings, ledger_factory=opened, listeners=listeners, on_close=telemetry.stop)
     server, loop = make_server(app, http=http, admin=admin), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, reload, app.present, settings, env)
     if lifeline is not None:

@@ -25,11 +25,13 @@ from otel.records import (
     StepFinished,
     Swept,
 )
+from otel.trails import find_trail, span_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from otel.records import Record
+    from otel.trails import Origin
 
 NAMES = {
     EventAccepted: ("event.accepted", logging.INFO),
@@ -42,7 +44,9 @@ NAMES = {
     LoopBlocked: ("loop.blocked", logging.WARNING),
 }
 
-FIELDS = {kind: tuple(one.name for one in fields(kind)) for kind in (*NAMES, ModelCall)}
+UNTOLD = {"lease", "caller", "counts", "over_http", "run_attempt", "asked"}  # what only spans are made of
+FIELDS = {kind: tuple(one.name for one in fields(kind) if one.name not in UNTOLD) for kind in (*NAMES, ModelCall)}
+NOT_OF_LETTERS = {"outcome", "took", "waited"}
 CHATTY = ("httpx", "httpcore", "LiteLLM", "dramatiq", "asyncio", "openai", "uvicorn")
 
 logger = logging.getLogger("hookmill")
@@ -53,6 +57,9 @@ def log_records(record: Record) -> None:
     name, level = NAMES[type(record)]
     if logger.isEnabledFor(level):
         logger.handle(Line(name, level, _fields(record)))
+    if isinstance(record, (RunFinished, DeliveryAttempted)) and record.outcome == "dead":
+        told = {name: value for name, value in _fields(record).items() if name not in NOT_OF_LETTERS}
+        logger.handle(Line("dead.buried", logging.WARNING, told))
 
 
 class Line(logging.LogRecord):
@@ -150,10 +157,18 @@ def _fields(record: Record) -> dict[str, Any]:
     values = _values(record)
     if isinstance(record, ModelCalled):
         values |= _values(values.pop("call"))
-    traceparent = values.pop("traceparent", "")
-    if traceparent:
-        values["trace_id"] = traceparent.split("-")[1]
+    if isinstance(record, EventAccepted):
+        _, values["trace_id"], values["span_id"], _ = values.pop("traceparent").split("-")
+    elif isinstance(record, (RunFinished, DeliveryAttempted)):
+        values |= _place_of(record, values.pop("origin"))
     return values
+
+
+def _place_of(record: RunFinished | DeliveryAttempted, origin: Origin) -> dict[str, Any]:
+    told: dict[str, Any] = {"waited": origin.waited}
+    if trail := find_trail(origin):
+        told |= {"trace_id": f"{trail.trace:032x}", "span_id": f"{span_of(record, trail):016x}"}
+    return told
 
 
 def _values(record: Record | ModelCall) -> dict[str, Any]:

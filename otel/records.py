@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from otel.trails import Origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventAccepted:
-    """A request was verified and admitted, or recognised as a duplicate of `event_id`."""
+    """A request was verified and admitted, or recognised as a duplicate of `event_id`.
+
+    `caller` is the trace context that the sender named, "" if none; `admitting` is what the ledger took. `status` is
+    what the sender was answered, 0 where the event is one of our own.
+    """
 
     source: str
     event_id: str
@@ -20,6 +25,9 @@ class EventAccepted:
     traceparent: str
     size: int
     took: timedelta
+    admitting: timedelta = timedelta(0)
+    caller: str = ""
+    status: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +42,10 @@ class EventRejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepFinished:
-    """A step of a run ended: computed, found in its checkpoint (`cached`), or failed (`error_class` says how)."""
+    """A step of a run ended: computed, found in its checkpoint (`cached`), or failed (`error_class` says how).
+
+    `step` names its round, too, as `name[key]`; `lease` tells attempts apart.
+    """
 
     event_id: str
     source: str
@@ -43,6 +54,7 @@ class StepFinished:
     cached: bool
     took: timedelta
     error_class: str | None = None
+    lease: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +62,8 @@ class ModelCall:
     """One call to one provider; `error_class` is None when its answer was taken.
 
     Else it is transient, rate_limited, bad_output, permanent or cancelled. `priced` is False where the price or the
-    number of tokens is not known; tokens are then estimated.
+    number of tokens is not known; tokens are then estimated. `asked` is the model as models.yaml names it
+    (`provider/model`), `model` what the provider says that it was.
     """
 
     candidate: str
@@ -62,6 +75,7 @@ class ModelCall:
     output_tokens: int = 0
     cost_usd: float = 0.0
     priced: bool = True
+    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +87,17 @@ class ModelCalled:
     step: str
     alias: str
     call: ModelCall
+    lease: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished:
-    """One attempt of a run ended; `outcome` is done, discarded, waiting, dead or lost."""
+    """One attempt of a run ended; `outcome` is done, discarded, waiting, dead or lost.
+
+    One that was `waiting` counts if it failed, and not if it only waits for something.
+    """
+
+    kind: ClassVar[Literal["run"]] = "run"
 
     event_id: str
     source: str
@@ -85,23 +105,35 @@ class RunFinished:
     attempt: int
     lives: int
     outcome: str
-    traceparent: str
+    origin: Origin
     took: timedelta
+    counts: bool = True
     reason: str = ""
     error_class: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryAttempted:
-    """One attempt of a delivery ended; `outcome` is delivered, waiting, dead or lost."""
+    """One attempt of a delivery ended; `outcome` is delivered, waiting, dead or lost.
+
+    `run_attempt` is the attempt of its run that made it, 0 where the delivery itself was replayed; `status` is what a
+    sink that speaks HTTP answered, where it took it.
+    """
+
+    kind: ClassVar[Literal["delivery"]] = "delivery"
 
     event_id: str
+    source: str
     delivery_id: str
     sink: str
     attempt: int
     outcome: str
-    traceparent: str
+    origin: Origin
     took: timedelta
+    run_attempt: int = 0
+    over_http: bool = True
+    status: int | None = None
+    counts: bool = True
     reason: str = ""
     error_class: str | None = None
 

@@ -231,6 +231,7 @@ class Asking:
             output_tokens=reply.output_tokens,
             cost_usd=reply.cost_usd,
             priced=reply.priced,
+            asked=candidate.model,
         )
         self._last = call
         self._count(call)

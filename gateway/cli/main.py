@@ -23,6 +23,8 @@ from gateway.cli import (
     start,
     stats,
     token,
+    top,
+    trace,
     why,
 )
 from gateway.cli.faults import Fault, line_of
@@ -82,10 +84,16 @@ COMMANDS: tuple[tuple[Callable[..., None], str, tuple[str, ...]], ...] = (
         ("hookmill send blog example.json", "echo '{}' | hookmill send blog - --id a1 --count 2"),
     ),
     (why.why, "Say where an event is, and why.", ("hookmill why evt_01JD3M0X2V8Q5W6R7T9Y1Z2A3B",)),
+    (
+        trace.trace,
+        "Draw what happened to an event, with durations.",
+        ("hookmill trace evt_01JD3M0X2V8Q5W6R7T9Y1Z2A3B", "hookmill trace evt_… --jaeger http://127.0.0.1:16686"),
+    ),
     (schedules.schedules, "Show which events of our own come when.", ("hookmill schedules",)),
     (models.models, "Show the models: calls, limits, circuits.", ("hookmill models", "hookmill models --json")),
     (costs.costs, "Show what the models cost.", ("hookmill costs", "hookmill costs --days 31 --json")),
     (stats.stats, "Show the ledger in figures.", ("hookmill stats", "hookmill stats --json | jq .dead")),
+    (top.top, "Watch the ledger live.", ("hookmill top", "hookmill top --every 5")),
     (
         audit.audit,
         "List what was replayed, discarded, paused, and by whom.",

@@ -46,7 +46,8 @@ class Source:
     that sign it; `verify_token` is what its handshake must know, where it asks with one. `limit_status` is what tells a
     sender that it is too fast; some never send again what was answered with a 4xx. `on_unparsable` "quarantine" keeps
     signed bodies that are not strict JSON as dead letters instead of refusing them. `retry` is what it says itself of
-    retries: `RetryPolicy.of` adds what its pipeline says, and the defaults.
+    retries: `RetryPolicy.of` adds what its pipeline says, and the defaults. With `trust_traceparent` its events go on
+    with the trace that a request names.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Source:
     public_url: str = field(default="", repr=False)  # its path or query may hold a token
     verify_token: Secret | None = None
     budget: Budget | None = None
+    trust_traceparent: bool = False
 
     @property
     def rules(self) -> Rules:
@@ -141,6 +143,7 @@ class SourceTable(SecretTable):
     timeout: Duration | None = None
     retry: RetryTable | None = None
     budget: BudgetTable | None = None
+    trust_traceparent: Flag | None = None
 
 
 APART = frozenset({"scheme", "secret", "secrets", "limit", "burst", "dedupe", "retry", "max_body", "budget"})

@@ -45,13 +45,14 @@ def received_ms(event_id: str) -> int:
     return _number(event_id) >> 80
 
 
-def new_traceparent(event_id: str) -> str:
+def new_traceparent(event_id: str, *, trace: int = 0) -> str:
     """Give the W3C trace context of a new, sampled trace whose id is the 128 bits of the event's: one names the other.
 
+    An event that goes on with a `trace` has that one's id instead.
     https://www.w3.org/TR/trace-context/#traceparent-header
     """
     number = _number(event_id)
-    return f"00-{number:032x}-{number & LOW_64:016x}-01"
+    return f"00-{trace or number:032x}-{number & LOW_64:016x}-01"
 
 
 def _number(event_id: str) -> int:
@@ -148,21 +149,27 @@ class Admission:
 
 @frozen
 class Verdict:
-    """The admit script's answer for one event; `event_id` is the first event's where this one is a duplicate."""
+    """The admit script's answer for one event; `event_id` is the first event's where this one is a duplicate.
+
+    `took` is how many seconds the ledger needed for the whole batch.
+    """
 
     outcome: Outcome
     event_id: str = ""
     state: str = ""
     retry_after: float = 0.0
     remaining: int = 0
+    took: float = 0.0
 
 
 @frozen
 class Work:
     """A run (`evt_…`) or a delivery (`dlv_…`) that its caller owns now, under `fence`.
 
-    `age` is how long ago it was received, or replayed. `checkpoints` of a delivery are what the steps of its run took
-    (JSON), not their outputs.
+    `age` is how long ago it was received, or replayed; `waited` the same of a delivery's run, unless the delivery was
+    replayed. `made_at` is when it was recorded and `replayed` when it was replayed (milliseconds since 1970, 0: never),
+    `run_attempt` the attempt of the run that made a delivery, 0 where it was replayed. `checkpoints` of a delivery are
+    what the steps of its run took (JSON), not their outputs.
     """
 
     id: str
@@ -174,6 +181,10 @@ class Work:
     lives: int
     time_left: timedelta
     age: timedelta = timedelta(0)
+    waited: timedelta = timedelta(0)
+    replayed: int = 0
+    made_at: int = 0
+    run_attempt: int = 0
     sink: str = ""
     checkpoints: dict[str, bytes] = field(default_factory=dict, repr=False)
     result: bytes | None = field(default=None, repr=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,10 @@ from redis.exceptions import RedisError
 
 from gateway.ledger.admission import admit_arguments
 from gateway.ledger.alert import alert_arguments, notice_arguments
+from gateway.ledger.begun import make_work, with_run
 from gateway.ledger.connection import answer, connect
-from gateway.ledger.errors import LedgerError, no_ledger
-from gateway.ledger.event import Begun, By, Event, Retention, Sweep, Verdict, Work
+from gateway.ledger.errors import LedgerDown, LedgerError, no_ledger
+from gateway.ledger.event import Begun, By, Retention, Sweep, Verdict, Work
 from gateway.ledger.keys import key
 from gateway.ledger.letters import Letters
 from gateway.ledger.progress import make_progress
@@ -79,11 +81,21 @@ class Ledger(Letters):
         if outcome != "start":
             return Begun(outcome=outcome)
         try:
-            return Begun(outcome=outcome, work=_work(work_id, fence, *answer[1:]))
+            return Begun(outcome=outcome, work=await self._with_run(make_work(work_id, fence, *answer[1:])))
         except BROKEN as error:
             reason = f"its event cannot be read ({type(error).__name__})"
             await self.scripts("bury", work_id, fence, reason, "undecodable", "", 0, self._keep[1])
             return Begun(outcome="dead")
+
+    async def _with_run(self, work: Work) -> Work:
+        """Add what is known of its run to a delivery, unless that was replayed itself or Redis is silent."""
+        if work.kind == "run" or work.replayed:
+            return work
+        try:
+            run = self.redis.hmget(key("work", work.event.id), "received", "since", "attempts")
+            return with_run(work, await answer(run))
+        except LedgerDown:
+            return work
 
     async def renew(self, beats: Sequence[Beat], *, lease: timedelta = LEASE) -> list[bool]:
         """Lengthen leases; False for a work that was lost to another owner or is past its deadline."""
@@ -203,6 +215,9 @@ class Ledger(Letters):
 
 
 async def _verdicts(answers: Awaitable[Any]) -> list[Verdict]:
+    sent = time.perf_counter()
+    told = await answers
+    took = time.perf_counter() - sent
     return [
         Verdict(
             outcome=outcome.decode(),
@@ -210,8 +225,9 @@ async def _verdicts(answers: Awaitable[Any]) -> list[Verdict]:
             state=state.decode(),
             retry_after=wait / 1e6,
             remaining=remaining,
+            took=took,
         )
-        for outcome, event_id, state, wait, remaining in await answers
+        for outcome, event_id, state, wait, remaining in told
     ]
 
 
@@ -266,24 +282,3 @@ def _ms_of(moment: datetime) -> int:
 
 def _moments(answer: list[int]) -> tuple[datetime, datetime]:
     return datetime.fromtimestamp(answer[0] / 1000, UTC), datetime.fromtimestamp(answer[1] / 1000, UTC)
-
-
-def _work(  # noqa: PLR0917 - the reply of begin.lua, in its order
-    work_id: str, fence: str, flat: list[bytes], record: bytes, body: bytes, saved: list[bytes], result: bytes | None
-) -> Work:
-    fields = dict(zip(flat[::2], flat[1::2], strict=True))
-    event = Event.restore(record, body)
-    return Work(
-        id=work_id,
-        kind="delivery" if fields[b"kind"] == b"delivery" else "run",
-        fence=fence,
-        event=event,
-        generation=int(fields[b"generation"]),
-        attempts=int(fields[b"attempts"]),
-        lives=int(fields[b"lives"]),
-        age=timedelta(milliseconds=int(fields[b"at"]) - int(fields.get(b"since", fields[b"received"]))),
-        time_left=timedelta(milliseconds=int(fields[b"timeout"])),
-        sink=fields.get(b"sink", b"").decode(),
-        checkpoints={step.decode(): output for step, output in zip(saved[::2], saved[1::2], strict=True)},
-        result=result,
-    )

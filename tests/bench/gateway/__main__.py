@@ -25,10 +25,11 @@ from bench.gateway.report import GATEWAY, Report, aims, as_json
 from bench.gateway.rounds import Sample, medians, run_rounds
 from bench.gateway.subjects import ROOT, bare, hookmill, usual
 from bench.gateway.tables import tables, write_between
+from bench.gateway.tracing import run_tracing
 from bench.telling import CORES, Say, telling, warn_if_busy
 
 SUBJECTS = {"bare": bare, "gateway": hookmill, "usual": usual}
-PARTS = ("compare", "flat", "open-loop", "profile")
+PARTS = ("compare", "flat", "open-loop", "profile", "tracing")
 KNEE_WIDTH, KNEE_SHARE = 64, 0.5
 
 
@@ -88,6 +89,9 @@ def measure(folder: Path, options: argparse.Namespace, plan: Plan, *, say: Say) 
         splits = run_splits(folder, seconds=plan.profile_seconds, say=say)
     if "flat" in parts:
         flat = run_flat(folder, events=plan.events, rounds=plan.rounds, seconds=plan.seconds, say=say)
+    if "tracing" in parts:
+        for line in run_tracing(folder, rounds=plan.rounds, seconds=plan.seconds, say=say):
+            print(line)
     return Report(samples=samples, flat=flat, open_loop=loop, splits=splits)
 
 

@@ -95,7 +95,12 @@ def bare(folder: Path, *, runner: tuple[str, ...] = MODULE) -> Iterator[Subject]
 
 @contextmanager
 def hookmill(
-    folder: Path, *, options: dict[str, str] | None = None, runner: tuple[str, ...] = MODULE
+    folder: Path,
+    *,
+    options: dict[str, str] | None = None,
+    runner: tuple[str, ...] = MODULE,
+    env: dict[str, str] | None = None,
+    name: str = "gateway",
 ) -> Iterator[Subject]:
     """Our gateway as `hookmill gateway` runs it, its log in a file; `options` are of its Redis."""
     with own_redis(folder, options) as server:
@@ -105,18 +110,26 @@ def hookmill(
             "HOOKMILL_CONFIG": str(folder / "hookmill.toml"),
             "HOOKMILL_DATA": str(folder / "data"),
             "BLOG_SECRET": SECRET,
+            **(env or {}),
         }
         port = free_port()
         command = [sys.executable, *runner, "gateway.serve", "--host", "127.0.0.1", "--port", str(port)]
         with _serving(command, folder, env, port) as (url, pid):
             yield Subject(
-                name="gateway",
+                name=name,
                 url=url,
                 pid=pid,
                 redis=server,
                 stored=lambda: asyncio.run(_accepted(server.url)),
                 clear=lambda: _flush(server.url),
             )
+
+
+@contextmanager
+def otlp_sink(folder: Path) -> Iterator[str]:
+    """A collector that takes everything; gives its URL."""
+    with _uvicorn((sys.executable, *MODULE), "otlp_sink:app", folder, {}) as (url, _):
+        yield url.removesuffix("/hooks/blog")
 
 
 @contextmanager

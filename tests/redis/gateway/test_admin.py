@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from served import SECRETS, TOKEN, free_id, put_token, signed_headers
 
 from gateway.ledger.spending import Account, Hold
+from otel.instruments import INSTRUMENTS
 
 REPLAYER, CHIEF = "hm_replays", "hm_admin"
 
@@ -255,3 +257,33 @@ def test_it_ends_with_the_gateway(gateway):
     assert not gateway.thread.is_alive()
     with pytest.raises(httpx.ConnectError):
         gateway.admin("GET", "/dead")
+
+
+def test_metrics_tell_the_ledger_in_figures(gateway):
+    bury(gateway, 2)
+    gateway.post("demo")
+    page = gateway.admin("GET", "/metrics")
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/plain")
+    families = {one.name: one for one in text_string_to_metric_families(page.text)}
+
+    def value(name, **labels):
+        [found] = [one.value for one in families[name].samples if labels.items() <= one.labels.items()]
+        return found
+
+    assert value("app_dead_letters") == 2
+    assert value("app_outcomes", app_outcome="dead") == 2
+    assert value("app_outcomes", app_outcome="delivered") == 0, "or its first one could not be seen to rise"
+    assert value("app_queue_messages", app_lane="normal", app_queue_state="ready") >= 1
+    assert value("app_llm_spent_usd", app_period="month", app_what="all") == 0
+    assert value("app_queue_oldest_age_seconds", app_lane="normal") < 60
+    names = {series for one in INSTRUMENTS if one.of_ledger for series in one.series}
+    told = {sample.name for one in families.values() for sample in one.samples}
+    assert told <= names
+    assert names - told <= {"app_candidate_left_alone_seconds", "app_candidate_calls"}, "of candidates never called"
+
+
+def test_metrics_need_a_token_that_may_read(gateway):
+    assert gateway.admin("GET", "/metrics", token=None).status_code == 401
+    assert gateway.admin("GET", "/metrics", token=REPLAYER).status_code == 403
+    assert gateway.get("/metrics").status_code == 404

