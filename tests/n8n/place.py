@@ -63,8 +63,8 @@ url = "@@N8N@@/webhook/hookmill"
 secret = "env:N8N_SECRET"
 header = {{ name = "X-Hookmill-Token", value = "env:N8N_TOKEN" }}
 allow_private = true
-timeout = "2s"
-retry = ["1s", "1s", "2s", "2s", "4s", "4s", "8s", "8s", "15s"]
+timeout = "5s"
+retry = ["1s", "2s", "4s", "8s", "8s", "8s", "15s", "15s", "15s"]
 
 [sinks.n8n]
 kind = "webhook"
@@ -100,7 +100,7 @@ http_pipelines = "invoices, contracts"
 mail_pipelines = "letters"
 feed_url = "{chat}/feed.xml"
 days_back = 0
-claim_s = 8
+claim_s = 20
 
 [credentials.hookmillSignature]
 type = "crypto"

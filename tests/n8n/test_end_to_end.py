@@ -87,8 +87,8 @@ def test_n8n_that_dies_under_load_loses_nothing(place):
 
 
 def test_n8n_that_answers_after_the_deadline_tells_once(place):
-    """The chat takes 4 s, the sink waits 2: it posts again, and hears that it is under way, then that it is known."""
-    place.chat.delay = 4.0
+    """The chat takes 8 s, the sink waits 5: it posts again, and hears that it is under way, then that it is known."""
+    place.chat.delay = 8.0
     ids = []
     for number in range(5):
         answer = place.stack.post(json.dumps({"text": f"slow {number}"}).encode(), source="hasty")
