@@ -174,7 +174,7 @@ class Stack:
         worker = self._start(command, f"worker{number}", shares | {"HOOKMILL_LOG": "DEBUG"})
         self.workers.append(worker)
         if wait:
-            until(lambda: "worker.ready" in self.log(f"worker{number}"), within=60)
+            until(lambda: "worker.ready" in self.log(f"worker{number}"), within=180)
         return worker
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
