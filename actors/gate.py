@@ -7,7 +7,6 @@ once, and (the ledger sees to that) the first run that was suspended for one, so
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -31,12 +30,6 @@ MARGIN = timedelta(seconds=5)
 
 STALE = timedelta(seconds=1)
 """Leave that is older when its call could be sent is asked for anew: the provider's minute is not the ledger's."""
-
-MINUTE = timedelta(seconds=62)
-"""What the ledger takes for a minute."""
-
-PART = 16
-"""After such a part of a long wait for a later minute its waiter looks again, but not within this one."""
 
 UNUSED = Ended(outcome="neutral", sent=False)
 LOST = Grant(state="granted", after=timedelta())
@@ -100,7 +93,7 @@ class Gate:
                 grant = await self._acquire(token, timeout, tokens)
                 if grant.state != "wait":
                     return grant
-                await place.wait(wait, self._pause(grant.after), reason)
+                await place.wait(wait, grant.after, reason)
 
     async def leave(self, token: str, grant: Grant, ended: Ended) -> None:
         """Give the slot back, even if this very task is being cancelled, or Redis is away for a while."""
@@ -108,16 +101,6 @@ class Gate:
         giving.add_done_callback(self._given)
         with suppress(LedgerError):  # an answer that is paid for outweighs a slot that comes back late
             await asyncio.shield(giving)
-
-    def _pause(self, after: timedelta) -> timedelta:
-        """Give when to look again.
-
-        The ledger takes later minutes to be like the last one. Where that had few calls (a burst on an idle model), it
-        names a time that is far too late for whoever stands beyond the calls of one minute.
-        """
-        if after <= MINUTE or not (self._way.calls or self._way.tokens):
-            return after
-        return max(MINUTE, after / PART) * random.uniform(0.75, 1)  # noqa: S311 - so that not all look at once
 
     async def _acquire(self, token: str, timeout: timedelta, tokens: int) -> Grant:  # noqa: ASYNC109 - as above
         """Ask for leave; what comes too late to be used is given back, and asked for again soon."""

@@ -55,25 +55,30 @@ local free = limit == 0 or mine or redis.call('ZCARD', slots) < limit
 local made, held = minute(name, now)
 local wanted = math.min(tonumber(ARGV[8]), tokens) -- 0 without a limit; a call beyond it has the minute alone
 
--- ms until the call at this index is out of the minute; indexes beyond its calls stand for those of minutes to come,
--- indexes below 0 for those of minutes past
-local function out(index)
-  local call = redis.call('ZRANGE', K.minute .. name, index % made, index % made, 'WITHSCORES')
-  return call[2] + MINUTE_MS * (1 + math.floor(index / made)) - now
+-- ms until the call at this index is out of the minute
+local function leaves(index)
+  return redis.call('ZRANGE', K.minute .. name, index, index, 'WITHSCORES')[2] + MINUTE_MS - now
 end
 
--- ms until the minute has room for the call that stands at this place of the line
+-- ms until the minute has room for the call that stands at this place of the line: those before it fill whole minutes,
+-- and of the calls of this one all up to the last have to be out
 local function pause(place)
-  local leaving, needed = made + place + 1 - calls, held + (place + 1) * wanted - tokens -- calls and tokens to be out
   local after = 0
-  if calls > 0 and made > 0 then after = math.max(after, out(leaving - 1)) end
-  if tokens > 0 and held > 0 and needed > 0 then
-    local rounds = math.floor((needed - 1) / held)
-    local left, index = needed - rounds * held, rounds * made - 1
-    for _, entry in ipairs(redis.call('ZRANGE', K.minute .. name, 0, MOST_SEEN - 1)) do
-      if left > 0 then left, index = left - tokens_of(entry), index + 1 end
+  if calls > 0 then
+    local minutes = math.floor(place / calls)
+    local last = made + place - calls * (minutes + 1)
+    after = MINUTE_MS * minutes + (last >= 0 and leaves(last) or 0)
+  end
+  if tokens > 0 then
+    local taken = (place + 1) * wanted
+    local minutes = math.floor((taken - 1) / tokens)
+    local left, last = held + taken - tokens * (minutes + 1), -1
+    if left > 0 then
+      for _, entry in ipairs(redis.call('ZRANGE', K.minute .. name, 0, MOST_SEEN - 1)) do
+        if left > 0 then left, last = left - tokens_of(entry), last + 1 end
+      end
     end
-    after = math.max(after, out(index))
+    after = math.max(after, MINUTE_MS * minutes + (last >= 0 and leaves(last) or 0))
   end
   return after
 end

@@ -117,24 +117,6 @@ async def test_a_slot_given_back_wakes_only_the_head_of_the_line(ledger):
     await end(*waiting)
 
 
-@pytest.mark.parametrize("minutes", [2, 40])
-async def test_who_is_told_to_wait_for_a_later_minute_looks_again_sooner(ledger, minutes):
-    """The ledger takes later minutes to be like the last one, in which there may have been a single call."""
-    way, rested = Gate(Way(name="gpt", pool="gpt", calls=1), ledger.slots), []
-
-    async def wait(after, _reason):
-        rested.append(after)
-        raise TimeoutError
-
-    await enter(way, "first")
-    for number in range(minutes):
-        with pytest.raises(TimeoutError):
-            await enter(way, str(number), wait=wait)
-    assert timedelta(seconds=60) <= rested[0] <= timedelta(seconds=62)
-    longest = max(timedelta(seconds=62), timedelta(seconds=62) * minutes / 16)
-    assert 0.7 * longest <= rested[-1] <= longest
-
-
 async def test_a_waiter_rests_as_long_as_it_is_told(ledger):
     rested = []
 

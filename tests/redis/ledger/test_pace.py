@@ -53,6 +53,15 @@ async def test_a_minute_has_so_many_calls_and_each_waiter_its_own_time(ledger):
     assert [grant.after / SECOND for grant in waits] == [32, 42, 52, 94, 104, 114, 156]
 
 
+@pytest.mark.parametrize("limits", [{"calls": 4}, {"tokens": 4}])
+async def test_who_waits_for_a_later_minute_counts_on_all_of_it_however_empty_this_one_is(ledger, limits):
+    to = way(concurrent=1, **limits)
+    await ask(ledger, to, tokens=1)
+    await ledger.pass_time(10 * SECOND)
+    waits = [(await ask(ledger, to, tokens=1)).after / SECOND for _ in range(11)]
+    assert waits == [2, 4, 6, 52, 62, 62, 62, 114, 124, 124, 124]
+
+
 async def test_a_call_leaves_its_minute_after_62_seconds_and_not_before(ledger):
     to = way(calls=1)
     await ask(ledger, to)
@@ -192,7 +201,7 @@ async def test_who_waits_for_a_slot_beside_an_empty_minute_is_told_a_time(ledger
     to = way(concurrent=1, **limits)
     await ask(ledger, to, tokens=1)
     await ledger.pass_time(MINUTE)
-    assert [(await ask(ledger, to, tokens=1)).after / SECOND for _ in range(2)] == [2, 4]
+    assert [(await ask(ledger, to, tokens=1)).after / SECOND for _ in range(2)] == [2, 62]
 
 
 async def test_settling_twice_or_late_changes_nothing(ledger):
