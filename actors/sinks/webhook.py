@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 CONNECT = 5.0  # seconds for one address, so that a dead one leaves time for the next
 MOST_ADDRESSES = 4
 GONE = 410
+STARTING = "n8n is starting up"  # what it answers to everything in its first seconds, with status 200
 RETRIED = frozenset({404, 408, GONE, 425})
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
@@ -37,9 +38,10 @@ SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 class WebhookSink:
     """Posts each result to one URL: 2xx is delivered; 404, 408, 425, 429, 5xx and the network's faults are retried.
 
-    404 is, because n8n answers it while a workflow is being published. 410 says that the sink is gone: nothing is sent
-    until it is resumed. Anything else, redirects included, is permanent. It works on httpx's transport rather than its
-    client: a transport follows no redirect, keeps no cookie, reads no proxy from the environment and logs no URL.
+    404 is, because n8n answers it while a workflow is being published, and so is the 200 of an n8n that starts. 410 says
+    that the sink is gone: nothing is sent until it is resumed. Anything else, redirects included, is permanent. It works
+    on httpx's transport rather than its client: a transport follows no redirect, keeps no cookie, reads no proxy from
+    the environment and logs no URL.
     `timeout` covers name, connection, request and status. There are at most `concurrency` connections; that no more
     deliveries are under way, in the whole fleet, is the ledger's matter. Raises ValueError, without secrets, for a URL
     or a secret that cannot work.
@@ -153,9 +155,9 @@ class WebhookSink:
 
     def _judge(self, response: httpx.Response, receipt: Receipt, *, now: datetime) -> None:
         status = response.status_code
-        if 200 <= status < 300:
+        if 200 <= status < 300 and not receipt.answer.startswith(STARTING):
             return
-        retried = status >= 500 or status in RETRIED
+        retried = status < 300 or status >= 500 or status in RETRIED
         klass: ErrorClass = "rate_limited" if status == 429 else "transient" if retried else "permanent"
         wait = None if klass == "permanent" else retry_after(response.headers.get("retry-after", ""), now=now)
         text = f"sink {self.name}: HTTP {status}"

@@ -151,7 +151,7 @@ class Admission:
 class Verdict:
     """The admit script's answer for one event; `event_id` is the first event's where this one is a duplicate.
 
-    `took` is how many seconds the ledger needed for the whole batch.
+    `took` is how many seconds the ledger needed for the whole batch; it says nothing about the event.
     """
 
     outcome: Outcome
@@ -159,7 +159,7 @@ class Verdict:
     state: str = ""
     retry_after: float = 0.0
     remaining: int = 0
-    took: float = 0.0
+    took: float = field(default=0.0, compare=False)
 
 
 @frozen

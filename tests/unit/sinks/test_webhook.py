@@ -129,6 +129,12 @@ def test_only_gone_says_that_the_sink_is_to_be_left_alone(outgoing, now):
     assert [exchange(answer(status), outgoing(), now)[0].gone for status in (404, 410, 503)] == [False, True, False]
 
 
+def test_what_n8n_answers_while_it_starts_is_no_delivery(outgoing, now):
+    said = "n8n is starting up. Please wait"
+    failure, _ = exchange(answer(200, "content-type: text/html", body=said.encode()), outgoing(), now)
+    assert failure.klass == "transient"
+
+
 def test_a_token_is_for_this_body_and_for_five_minutes(outgoing, now):
     key = "k" * 32
     _, [got] = exchange(answer(204), outgoing(), now, jwt=key)
