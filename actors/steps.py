@@ -10,6 +10,7 @@ import typing
 from collections import Counter
 from contextlib import asynccontextmanager, nullcontext
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -53,8 +54,10 @@ async def _at_most(seconds: float, step: str) -> AsyncIterator[None]:
 @lru_cache(maxsize=1024)
 def returns(work: Callable[..., Any]) -> TypeAdapter[Any]:
     """Give what reads and writes the outputs of that function, after its return annotation."""
-    try:
-        annotation = typing.get_type_hints(work).get("return", Any)
+    plain = inspect.unwrap(work)
+    told = SimpleNamespace(__annotations__={"return": getattr(plain, "__annotations__", {}).get("return", Any)})
+    try:  # of the return alone: what its arguments are may be told to type checkers only
+        annotation = typing.get_type_hints(told, getattr(plain, "__globals__", None))["return"]
     except (NameError, TypeError):
         annotation = Any
     return TypeAdapter(annotation)

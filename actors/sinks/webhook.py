@@ -38,10 +38,10 @@ SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 class WebhookSink:
     """Posts each result to one URL: 2xx is delivered; 404, 408, 425, 429, 5xx and the network's faults are retried.
 
-    404 is, because n8n answers it while a workflow is being published, and so is the 200 of an n8n that starts. 410 says
-    that the sink is gone: nothing is sent until it is resumed. Anything else, redirects included, is permanent. It works
-    on httpx's transport rather than its client: a transport follows no redirect, keeps no cookie, reads no proxy from
-    the environment and logs no URL.
+    404 is, because n8n answers it while a workflow is being published, and so is the 200 of an n8n that starts. 410
+    says that the sink is gone: nothing is sent until it is resumed. Anything else, redirects included, is permanent. It
+    works on httpx's transport rather than its client: a transport follows no redirect, keeps no cookie, reads no proxy
+    from the environment and logs no URL.
     `timeout` covers name, connection, request and status. There are at most `concurrency` connections; that no more
     deliveries are under way, in the whole fleet, is the ledger's matter. Raises ValueError, without secrets, for a URL
     or a secret that cannot work.

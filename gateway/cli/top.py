@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +26,9 @@ def top(*, every: Every = 1.0, once: Once = False) -> None:
 
 
 async def _watch(ledger: Ledger, *, every: float, once: bool) -> None:
-    from rich.console import Group  # noqa: PLC0415 - keeps `hookmill --help` quick
+    import asyncio  # noqa: PLC0415 - keeps `hookmill --help` quick
+
+    from rich.console import Group  # noqa: PLC0415
     from rich.live import Live  # noqa: PLC0415
 
     console = render.console()

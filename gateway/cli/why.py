@@ -10,7 +10,6 @@ from gateway.cli import opening, render
 from gateway.cli.faults import Fault
 from gateway.cli.options import EventId, Json  # noqa: TC001 - typer reads the annotations
 from gateway.cli.render import age, plural, span
-from gateway.ledger.progress import SO_FAR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,6 +117,8 @@ def _running(view: WorkView, scene: Scene) -> str:
             f"{_subject(view)} lost its worker: the lease ended {lost}. The sweep of any live worker takes it over"
             f" within seconds{_saved(view)}. If it does not, no worker runs: start `hookmill worker`."
         )
+    from gateway.ledger.progress import SO_FAR  # noqa: PLC0415 - keeps `hookmill --help` quick
+
     if view.reason.endswith(SO_FAR):
         wait = f" The answer of its model has {view.reason}."
     else:
