@@ -24,6 +24,7 @@ from otel.records import (
     RunFinished,
     StepFinished,
     Swept,
+    step_name,
 )
 from otel.trails import find_trail, span_of
 
@@ -155,6 +156,8 @@ class PlainLine(logging.Formatter):
 
 def _fields(record: Record) -> dict[str, Any]:
     values = _values(record)
+    if isinstance(record, (ModelCalled, StepFinished)):
+        values["step"] = step_name(record.step)
     if isinstance(record, ModelCalled):
         values |= _values(values.pop("call"))
     if isinstance(record, EventAccepted):

@@ -18,7 +18,15 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from otel import names
-from otel.records import DeliveryAttempted, EventAccepted, EventRejected, ModelCalled, RunFinished, StepFinished
+from otel.records import (
+    DeliveryAttempted,
+    EventAccepted,
+    EventRejected,
+    ModelCalled,
+    RunFinished,
+    StepFinished,
+    step_name,
+)
 from otel.trails import find_trail, lease_span, read_traceparent, run_span, span_of
 
 if TYPE_CHECKING:
@@ -156,10 +164,10 @@ class Spans:
     def _steps(self, trace: int, run: int, parts: list[Part]) -> None:
         spans = {one.step: _new() for one, _ in parts if isinstance(one, StepFinished)}
         for one, end in parts:
-            about = {names.EVENT: one.event_id, names.SOURCE: one.source, names.STEP: _name(one.step)}
+            about = {names.EVENT: one.event_id, names.SOURCE: one.source, names.STEP: step_name(one.step)}
             if isinstance(one, StepFinished):
                 self._span(
-                    f"step {_name(one.step)}",
+                    f"step {step_name(one.step)}",
                     SpanKind.INTERNAL,
                     (trace, spans[one.step]),
                     below=run,
@@ -265,11 +273,6 @@ def _new() -> int:
 
 def _ns(span: timedelta) -> int:
     return round(span.total_seconds() * 1e9)
-
-
-def _name(step: str) -> str:
-    """Give a step's name without its round, whose key may hold content."""
-    return step.partition("[")[0]
 
 
 def _line(record: RunFinished | DeliveryAttempted) -> str:
