@@ -171,8 +171,8 @@ async def test_a_minute_whose_log_has_expired_holds_no_tokens(ledger):
 
 async def test_a_minute_is_a_log_of_numbered_calls_and_their_tokens(ledger):
     to = way(calls=1000, tokens=1000)
-    entries = [(await ask(ledger, to, tokens=tokens)).entry for tokens in (700, 200)]
-    assert entries == ["1:700", "2:200"]
+    grants = [await ask(ledger, to, tokens=tokens) for tokens in (700, 200)]
+    assert [(grant.entry, grant.after) for grant in grants] == [("1:700", timedelta(0)), ("2:200", timedelta(0))]
     calls = ledger.redis.zrange(key("minute", "gpt"), 0, -1, withscores=True)
     assert calls == [("1:700", ledger.now_us // 1000), ("2:200", ledger.now_us // 1000)]
     assert ledger.redis.hgetall(key("pace", "gpt")) == {"pool": "gpts", "number": "2", "tokens": "900"}
@@ -289,6 +289,15 @@ async def test_who_waits_for_a_ramp_waits_no_longer_than_it_and_what_comes_after
     assert waits[:9] == [0, 1, 2, 3, 4, 5, 6, 7, 8], "one at once, as it is now"
     assert waits[9:11] == [8.282, 8.313], "or the ramp is over, and 32 go at once"
     assert waits[64] == 10
+
+
+async def test_who_waits_within_a_ramp_counts_on_as_many_slots_as_it_has_now(ledger):
+    to = way(circuit=CircuitRule(ramp=8 * SECOND))
+    await end(ledger, to, "a", took=SECOND)
+    await end(ledger, to, "a", "limited", rest=SECOND)
+    await ledger.pass_time(3 * SECOND)
+    waits = [(await ask(ledger, to)).after / SECOND for _ in range(11)]
+    assert waits == [0] * 9 + [0.112, 0.223], "of 32 slots a quarter, and one"
 
 
 async def test_who_waits_for_the_one_slot_there_is_waits_for_it_also_where_a_ramp_is_over_soon(ledger):
