@@ -77,10 +77,10 @@ class Spending:
         )
         verdict, *told = [one.decode() for one in answered]
         pairs: list[Any] = list(zip(told[::2], told[1::2], strict=True))
-        if verdict == "ok":
-            return [Near(name=name, period=period) for name, period in pairs]
-        [(name, period)] = pairs
-        raise BudgetSpent(name, period, end_of(hold.day, period))
+        if {"spent": True, "ok": False}[verdict]:
+            [(name, period)] = pairs
+            raise BudgetSpent(name, period, end_of(hold.day, period))
+        return [Near(name=name, period=period) for name, period in pairs]
 
     async def settle(self, hold: Hold, cost: float) -> None:
         """Put what the call did cost in place of what was reserved for it; what is never settled stays reserved.
