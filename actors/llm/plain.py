@@ -12,8 +12,10 @@ MOST_ROUNDS = 5  # markup may stand within markup; what is left after so many ro
 MARKDOWN = re.compile(r"!?\[([^\[\]]{0,500})\](?:\([^()]{0,2000}\)|\[[^\[\]]{0,200}\])")
 DEFINITION = re.compile(r"(?m)^[ \t]{0,3}\[[^\[\]]{1,200}\]:[^\n]{0,2000}$")
 TAG = re.compile(r"<(?:[a-zA-Z/!?@#][^<>]{0,2000})>")
+REST = r"[^\s<>\"']"  # what a URL may go on with
 URL = re.compile(
-    r"(?i)\b(?:[a-z][a-z0-9+.-]{1,20}:(?://|\\\\)|www\.|(?:mailto|javascript|data|tel|vbscript):)[^\s<>\"']{1,2000}"
+    rf"(?i)\b(?:[a-z][a-z0-9+.-]{{1,20}}:(?://|\\\\){REST}{{0,2000}}"
+    rf"|(?:www\.|(?:mailto|javascript|data|tel|vbscript):){REST}{{1,2000}})"
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actors.llm.plain import LINK, bare, bare_values
@@ -50,6 +50,7 @@ def test_every_text_within_a_value_is_bare_and_names_of_fields_stay():
 
 
 @given(st.text(alphabet="ab<>[]()!:/\\. \nhtps@|#", max_size=200))
+@example("http://")
 def test_nothing_that_leads_elsewhere_is_left(text):
     found = bare(text)
     assert bare(found) == found or not re.search(r"[<>\[\]]", found)
