@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from pydantic_core import to_json
 
+from otel import names
 from otel.records import (
     DeliveryAttempted,
     EventAccepted,
@@ -24,7 +25,6 @@ from otel.records import (
     RunFinished,
     StepFinished,
     Swept,
-    step_name,
 )
 from otel.trails import find_trail, span_of
 
@@ -157,7 +157,7 @@ class PlainLine(logging.Formatter):
 def _fields(record: Record) -> dict[str, Any]:
     values = _values(record)
     if isinstance(record, (ModelCalled, StepFinished)):
-        values["step"] = step_name(record.step)
+        values["step"] = names.step_name(record.step)
     if isinstance(record, ModelCalled):
         values |= _values(values.pop("call"))
     if isinstance(record, EventAccepted):

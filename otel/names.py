@@ -57,3 +57,8 @@ SPAN_ATTRIBUTES: Final = frozenset(
      COST, REPLAYED, DELIVERY, UNTOLD, CODE]
 )  # fmt: skip
 """All that a span may carry: the allow-list of `collector.yaml` has these, and a test compares the two."""
+
+
+def step_name(step: str) -> str:
+    """Give a step's name without the key of its round, which may hold content: for all that leaves the worker."""
+    return step.partition("[")[0]

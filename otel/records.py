@@ -167,8 +167,3 @@ def tell(listeners: tuple[Listener, ...], record: Record) -> None:
     """Hand the record to every listener, in order; listeners must not raise and must not block."""
     for listener in listeners:
         listener(record)
-
-
-def step_name(step: str) -> str:
-    """Give a step's name without the key of its round, which may hold content: for all that leaves the worker."""
-    return step.partition("[")[0]

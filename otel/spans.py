@@ -18,15 +18,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from otel import names
-from otel.records import (
-    DeliveryAttempted,
-    EventAccepted,
-    EventRejected,
-    ModelCalled,
-    RunFinished,
-    StepFinished,
-    step_name,
-)
+from otel.records import DeliveryAttempted, EventAccepted, EventRejected, ModelCalled, RunFinished, StepFinished
 from otel.trails import find_trail, lease_span, read_traceparent, run_span, span_of
 
 if TYPE_CHECKING:
@@ -164,10 +156,10 @@ class Spans:
     def _steps(self, trace: int, run: int, parts: list[Part]) -> None:
         spans = {one.step: _new() for one, _ in parts if isinstance(one, StepFinished)}
         for one, end in parts:
-            about = {names.EVENT: one.event_id, names.SOURCE: one.source, names.STEP: step_name(one.step)}
+            about = {names.EVENT: one.event_id, names.SOURCE: one.source, names.STEP: names.step_name(one.step)}
             if isinstance(one, StepFinished):
                 self._span(
-                    f"step {step_name(one.step)}",
+                    f"step {names.step_name(one.step)}",
                     SpanKind.INTERNAL,
                     (trace, spans[one.step]),
                     below=run,
