@@ -49,11 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read --host, --port, --admin-port, --http and --processes."""
+    """Read --host, --port, --admin-host, --admin-port, --http and --processes."""
     parser = argparse.ArgumentParser(prog="python -m gateway.serve", description=__doc__)
     parser.add_argument("--host", default=HOST)
     parser.add_argument("--port", default=PORT, type=int, help="0 takes a free one")
-    parser.add_argument("--admin-port", type=int, help="of the admin listener, on loopback; none if not given")
+    parser.add_argument("--admin-host", default=HOST)
+    parser.add_argument("--admin-port", type=int, help="of the admin listener; none if not given")
     parser.add_argument("--http", default="httptools", choices=sorted(PROTOCOLS), help="what parses HTTP")
     parser.add_argument("--processes", default=1, type=int, choices=range(1, MOST_PROCESSES + 1), metavar="N")
     return parser.parse_args(arguments)
@@ -62,10 +63,11 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def run(options: argparse.Namespace, *, env: Mapping[str, str]) -> None:
     """Check what it needs, listen, serve; raises ConfigError, LedgerError, OSError before it listens."""
     uvloop.run(check(env))
-    with listen(options.host, options.port) as listener, listen_aside(options.admin_port) as admin:
+    aside = listen_aside(options.admin_host, options.admin_port)
+    with listen(options.host, options.port) as listener, aside as admin:
         say(f"hookmill gateway: http://{options.host}:{listener.getsockname()[1]}")
         if admin is not None:
-            say(f"hookmill admin: http://{HOST}:{admin.getsockname()[1]}")
+            say(f"hookmill admin: http://{options.admin_host}:{admin.getsockname()[1]}")
         if options.processes == 1:
             uvloop.run(serve(listener, admin, http=options.http, env=env))
         else:
@@ -143,8 +145,8 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 @contextmanager
-def listen_aside(port: int | None) -> Iterator[socket.socket | None]:
-    """Bind the admin listener, on loopback only; None where none is wanted, or its port is taken.
+def listen_aside(host: str, port: int | None) -> Iterator[socket.socket | None]:
+    """Bind the admin listener; None where none is wanted, or its port is taken.
 
     That is said, but keeps no webhook out.
     """
@@ -152,9 +154,9 @@ def listen_aside(port: int | None) -> Iterator[socket.socket | None]:
         yield None
         return
     try:
-        listener = listen(HOST, port)
+        listener = listen(host, port)
     except OSError as error:
-        say(f"no admin listener: cannot listen at {HOST}:{port}: {error.strerror}; choose another --admin-port")
+        say(f"no admin listener: cannot listen at {host}:{port}: {error.strerror}; choose another --admin-port")
         yield None
         return
     with listener:

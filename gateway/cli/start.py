@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 Host = Annotated[str, typer.Option(help="Address to listen on; keep it local behind a reverse proxy.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the public listener.")]
-AdminPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of the admin listener, on loopback; 0: none.")]
+AdminHost = Annotated[str, typer.Option(help="Address of the admin listener: loopback, or a private network.")]
+AdminPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of the admin listener; 0: none.")]
 Threads = Annotated[int, typer.Option(min=1, max=1000, help="Runs worked at once, per process.")]
 DeliveryThreads = Annotated[int, typer.Option(min=1, max=1000, help="Deliveries sent at once, per process.")]
 Processes = Annotated[int, typer.Option(min=1, max=256, help="Gateway processes behind the one port.")]
@@ -37,6 +38,7 @@ def gateway(
     *,
     host: Host = "127.0.0.1",
     port: Port = 8420,
+    admin_host: AdminHost = "127.0.0.1",
     admin_port: AdminPort = 8421,
     processes: Processes = 1,
     http: Parser = "httptools",
@@ -45,7 +47,7 @@ def gateway(
     opening.config()  # a mistake in it is one clear line here, before anything starts
     options = {"--host": host, "--port": str(port), "--processes": str(processes), "--http": http}
     if admin_port:
-        options["--admin-port"] = str(admin_port)
+        options |= {"--admin-host": admin_host, "--admin-port": str(admin_port)}
     become([sys.executable, "-m", "gateway.serve", *(word for option in options.items() for word in option)])
 
 

@@ -110,12 +110,14 @@ def test_a_port_that_is_taken_is_one_line_and_exit_2(environment):
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
-def test_the_admin_listener_has_a_port_of_its_own_and_ends_with_the_gateway(environment, processes):
-    process = start(environment, "--admin-port", "0", "--processes", processes)
+def test_the_admin_listener_has_an_address_of_its_own_and_ends_with_the_gateway(environment, processes):
+    process = start(environment, "--admin-host", "127.0.0.2", "--admin-port", "0", "--processes", processes)
     public, admin = port_of(process), port_of(process)
     assert httpx.get(f"http://127.0.0.1:{public}/dead").status_code == 404
     for _ in range(4):
-        assert httpx.get(f"http://127.0.0.1:{admin}/dead", timeout=20).status_code == 401
+        assert httpx.get(f"http://127.0.0.2:{admin}/dead", timeout=20).status_code == 401
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{admin}/dead", timeout=20)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=20)
     assert (process.returncode in {0, -signal.SIGTERM}, err) == (True, "")
