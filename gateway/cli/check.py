@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from gateway.config import Config, Models, Sink
     from gateway.ledger import Ledger
     from gateway.settings import Settings
+
+EXTRAS = {"object": "fsspec", "sql": "sqlalchemy", "chat": "apprise"}
+"""What a kind of sink needs that is only there with the extra of its name."""
 
 Offline = Annotated[bool, typer.Option("--offline", help="Leave Redis out.")]
 
@@ -133,6 +137,9 @@ def _sink(sink: Sink) -> Item:
 def _fault(sink: Sink) -> str | None:
     from gateway.config import FileRules, WebhookRules  # noqa: PLC0415 - keeps `hookmill --help` quick
 
+    needed = EXTRAS.get(sink.kind)
+    if needed and find_spec(needed) is None:
+        return f"sinks.{sink.name}: kind {sink.kind!r} needs {needed}: pip install 'hookmill[{sink.kind}]'"
     if isinstance(sink, FileRules):
         there = next(one for one in Path(sink.path).absolute().parents if one.exists())  # the sink makes the rest
         writable = there.is_dir() and os.access(there, os.W_OK)

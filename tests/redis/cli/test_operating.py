@@ -54,6 +54,18 @@ async def test_check_names_each_fault_with_exit_code_2(hookmill, site, old, new,
     assert not json.loads(out)["ok"]
 
 
+def test_check_says_which_extra_a_sink_needs(hookmill, environment, site):
+    with (site / "hookmill.toml").open("a") as config:
+        config.write('\n[sinks.rows]\nkind = "sql"\nurl = "sqlite:///rows.db"\n')
+    assert hookmill("check", "--offline")[0] == 0
+    # None is what Python keeps of a module that is not there.
+    code = "import sys; sys.modules['sqlalchemy'] = None; from gateway.cli.main import main; main()"
+    command = [sys.executable, "-c", code, "check", "--offline"]
+    done = subprocess.run(command, env=environment, cwd=site, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "sinks.rows: kind 'sql' needs sqlalchemy: pip install 'hookmill[sql]'" in done.stderr
+
+
 async def test_check_warns_of_a_budget_that_cannot_be_kept_exactly_and_is_well(hookmill, site):
     with (site / "hookmill.toml").open("a") as config:
         config.write("\n[budget]\nday = 1.0\n")
