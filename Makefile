@@ -65,7 +65,7 @@ bench-gateway: $(STAMP) ## Measure the gateway beside a bare route and the usual
 .PHONY: bench-n8n
 bench-n8n: $(STAMP) ## Measure 500 results at once at n8n, with our cap and without it
 	@$(VENV)/python tests/n8n/install.py >/dev/null
-	@PYTHONPATH=tests $(VENV)/python tests/n8n/bench.py
+	@PYTHONPATH=tests $(VENV)/python -m n8n.bench $(ARGS)
 
 .PHONY: bench-runs
 bench-runs: $(STAMP) ## Measure the workers beside Dramatiq and Celery, their memory, the cost of failure (ARGS=--quick)

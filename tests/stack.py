@@ -159,9 +159,13 @@ class Stack:
 
     def restart_gateway(self) -> subprocess.Popen[bytes]:
         """End the gateway that listens, if one does, and start another."""
+        self.kill_gateway()
+        return self.start_gateway()
+
+    def kill_gateway(self) -> None:
+        """SIGKILL the gateway that listens, if one does."""
         for process in [one for one in self._started if one not in self.workers and one.poll() is None]:
             self.kill(process)
-        return self.start_gateway()
 
     def start_worker(
         self, *, runs=40, deliveries=16, wait=True, lanes=LANES, step_processes: int | None = None

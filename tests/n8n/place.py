@@ -209,6 +209,12 @@ class Place:
         ended = self.hookmill("push", *names)
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
+    def runs(self, workflow_id: str) -> int:
+        """How often a workflow came to a good end, as n8n's API says."""
+        asked = {"workflowId": workflow_id, "status": "success", "limit": "250"}
+        answer = self.client.get("/api/v1/executions", params=asked, headers={"X-N8N-API-KEY": self.api_key})
+        return len(answer.json()["data"])
+
     def execute(self, workflow_id: str) -> str:
         """Start a workflow by n8n's command line, as its schedule would."""
         command = [*self.n8n.command, "execute", f"--id={workflow_id}"]

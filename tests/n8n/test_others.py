@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import httpx
 import pytest
 from fakes.model_server import status
-from n8n.place import PROVIDER, new_id, notice, result
+from n8n.place import PROVIDER, WORKFLOWS, new_id, notice, result
 from stack import until
 
 from gateway.ledger.spending import Account, Hold
@@ -71,6 +73,32 @@ def test_what_is_over_the_limit_comes_later_as_the_gateway_says(place, before):
     assert len(arrived(place, before, 7)) == 7
 
 
+@pytest.fixture
+def away(place):
+    """A gateway that was killed; it is there again after the test."""
+    place.stack.kill_gateway()
+    yield
+    place.stack.restart_gateway()
+
+
+@pytest.mark.usefixtures("away")
+def test_a_gateway_that_is_away_gets_the_event_when_it_is_back(place, before):
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(fill_in, place, "while it was away")
+        time.sleep(3)
+        place.stack.start_gateway()
+        assert answer.result().status_code == 200
+    assert len(arrived(place, before)) == 1
+
+
+@pytest.mark.usefixtures("away")
+def test_a_gateway_that_stays_away_is_told_and_gets_none(place, before):
+    told = len(place.chat.texts("Hookmill / intake-form failed at Give up"))
+    fill_in(place, "nobody takes it")
+    until(lambda: len(place.chat.texts("Hookmill / intake-form failed at Give up")) > told, within=120)
+    assert {one.id for one in events(place)} == before
+
+
 # intake-webhook
 
 
@@ -98,6 +126,13 @@ def test_who_does_not_know_the_header_relays_nothing(place, before):
     assert {one.id for one in events(place)} == before
 
 
+@pytest.mark.usefixtures("away")
+def test_a_provider_hears_of_a_gateway_that_is_away(place, before):
+    answer = relay(place, b'{"text":"x"}')
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
+    assert {one.id for one in events(place)} == before
+
+
 def test_what_the_gateway_refuses_is_handed_back(place, before):
     answer = until(lambda: (got := relay(place, b'{"a":1,"a":2}')).status_code != 429 and got)
     assert (answer.status_code, answer.json()["code"]) == (400, "json_duplicate_key")
@@ -108,13 +143,13 @@ def test_what_the_gateway_refuses_is_handed_back(place, before):
 
 
 def feed(*items):
-    """A feed of RSS 2.0: (guid, days ago)."""
+    """A feed of RSS 2.0: (guid, days ago); an item may have no date."""
 
     def one(guid, days):
-        at = format_datetime(datetime.now(UTC) - timedelta(days=days))
+        at = "" if days is None else format_datetime(datetime.now(UTC) - timedelta(days=days))
         return (
             f"<item><title>Item {guid}</title><link>https://example.com/{guid}</link>"
-            f"<guid>{guid}</guid><pubDate>{at}</pubDate><description>Text of {guid}</description></item>"
+            f"<guid>{guid}</guid>{at and f'<pubDate>{at}</pubDate>'}<description>Text of {guid}</description></item>"
         )
 
     listed = "".join(one(*item) for item in items)
@@ -123,7 +158,7 @@ def feed(*items):
 
 def test_each_new_item_of_a_feed_becomes_one_event(place, before):
     run = secrets.token_hex(4)
-    place.chat.feed = feed((f"{run}-a", 0), (f"{run}-b", 1), (f"{run}-old", 30))
+    place.chat.feed = feed((f"{run}-a", 0), (f"{run}-b", 1), (f"{run}-old", 30), (f"{run}-undated", None))
     place.execute("hookmillIntakeSchedule")
     assert len(arrived(place, before, 2)) == 2
     place.chat.feed = feed((f"{run}-c", 0), (f"{run}-a", 0), (f"{run}-b", 1))
@@ -184,6 +219,22 @@ def test_another_decision_does_nothing(place, dead):
     decide(link_of(place, dead), "explode")
     assert place.stack.show(dead).state == "dead"
     assert place.chat.texts(f"{dead}: explode") == []
+
+
+def test_a_letter_about_which_nobody_decides_stays(place, dead, tmp_path):
+    """Three days are made three seconds; n8n looks once a minute for waits that are over."""
+    for path in WORKFLOWS.glob("*.json"):
+        text = path.read_text()
+        (tmp_path / path.name).write_text(text.replace('"resumeUnit": "days"', '"resumeUnit": "seconds"'))
+    short = place.hookmill("push", "review-dead-letter", folder=tmp_path)
+    assert short.returncode == 0, short.stderr
+    try:  # it serves its old version for a while
+        until(
+            lambda: place.deliver(told_of(dead)) and place.chat.texts(f"{dead}: nobody decided"), within=240, every=15
+        )
+    finally:
+        place.push("review-dead-letter")
+    assert place.stack.show(dead).state == "dead"
 
 
 def test_a_notice_without_a_letter_asks_nobody(place):
@@ -257,12 +308,46 @@ def test_the_digest_tells_how_the_day_was(place):
     assert re.match(r"slowest: evt_\w{26} \(\w+\): [\d.]+ s", slowest)
 
 
+# setup
+
+
+def push_hasty_setup(place, folder, *, keep_days):
+    """Push a setup that drops old rows every 3 s instead of once a day."""
+    for path in WORKFLOWS.glob("*.json"):
+        workflow = json.loads(path.read_text())
+        if path.stem == "setup":
+            nodes = {node["name"]: node["parameters"] for node in workflow["nodes"]}
+            nodes["Every day"]["rule"]["interval"] = [{"field": "seconds", "secondsInterval": 3}]
+            nodes["Config"]["assignments"]["assignments"][0]["value"] = keep_days
+        (folder / path.name).write_text(json.dumps(workflow))
+    pushed = place.hookmill("push", "setup", folder=folder)
+    assert pushed.returncode == 0, pushed.stderr
+
+
+def test_rows_of_the_data_table_go_when_they_are_old(place, tmp_path):
+    event_id, delivery = "evt_" + secrets.token_hex(13).upper(), new_id()
+
+    def tell():
+        answer = place.deliver(result(event_id), path="hookmill-data-table", delivery=delivery)
+        assert answer.status_code == 200
+        return len(place.chat.texts(event_id))
+
+    assert tell() == 1
+    try:
+        before = place.runs("hookmillSetup")
+        push_hasty_setup(place, tmp_path, keep_days=3)
+        until(lambda: place.runs("hookmillSetup") >= before + 4, within=120, every=1)
+        assert tell() == 1  # three days are not over
+        push_hasty_setup(place, tmp_path, keep_days=0)
+        until(lambda: tell() == 2, within=120, every=1)
+    finally:
+        place.push("setup")
+
+
 # push and pull
 
 
 def test_what_was_pushed_comes_back_byte_for_byte(place, tmp_path):
-    from n8n.place import WORKFLOWS
-
     for path in WORKFLOWS.glob("*.json"):
         (tmp_path / path.name).write_text(path.read_text())
     ended = place.hookmill("pull", folder=tmp_path)
@@ -274,8 +359,6 @@ def test_what_was_pushed_comes_back_byte_for_byte(place, tmp_path):
 
 
 def test_push_says_in_one_line_what_is_wrong(place, tmp_path):
-    from n8n.place import WORKFLOWS
-
     for path in WORKFLOWS.glob("*.json"):
         (tmp_path / path.name).write_text(path.read_text().replace('"combinator": "and"', '"combinator": "xor"'))
     ended = place.hookmill("push", folder=tmp_path)
