@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from gateway.n8n.form import CONFIG, Node, Workflow, dump, normalised
-from gateway.n8n.nodes import TRIGGERS, kind_of, wrong_node
+from gateway.n8n.nodes import HOOKMILL_TRIGGER, TRIGGERS, kind_of, tells_hookmill, wrong_node
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -129,7 +129,8 @@ def _whole(file: str, workflow: Workflow, ids: Collection[str]) -> Iterator[str]
     if settings.get("executionOrder") != "v1":
         yield "settings.executionOrder is not v1"
     catcher = settings.get("errorWorkflow")
-    if catcher not in ids and "errorTrigger" not in kinds:
+    caught = "errorTrigger" in kinds or (catcher is None and tells_hookmill(workflow))
+    if catcher not in ids and not caught:
         yield "settings.errorWorkflow is not the id of a workflow here"
     yield from _wires(workflow)
 
@@ -208,7 +209,7 @@ def paths_of(workflow: Workflow) -> list[str]:
     found = []
     for node in workflow["nodes"]:
         parameters = node.get("parameters") or {}
-        if kind_of(node) == "webhook":
+        if kind_of(node) in {"webhook", HOOKMILL_TRIGGER}:
             found.append(f"webhook/{parameters.get('path', '')}")
         elif kind_of(node) == "formTrigger":
             found.append(f"form/{(parameters.get('options') or {}).get('path', '')}")

@@ -11,7 +11,7 @@ from gateway.n8n.conditions import wrong_conditions
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gateway.n8n.form import Node
+    from gateway.n8n.form import Node, Workflow
 
 BASE = "n8n-nodes-base."
 VERSIONS: dict[str, tuple[float, ...]] = {
@@ -44,10 +44,14 @@ VERSIONS: dict[str, tuple[float, ...]] = {
 }
 """Types and versions that run in n8n 2.41 and are not of those that 3.0 removed; the tests ask a real n8n for them."""
 
+HOOKMILL_TRIGGER = "n8n-nodes-hookmill.hookmillTrigger"
+OURS: dict[str, tuple[float, ...]] = {"n8n-nodes-hookmill.hookmill": (1,), HOOKMILL_TRIGGER: (1,)}
+"""The nodes of n8n-workflows/node, which an n8n has only where that package is installed."""
+
 TRIGGERS = frozenset(
     {
         *("errorTrigger", "executeWorkflowTrigger", "formTrigger", "manualTrigger", "n8nTrigger"),
-        *("scheduleTrigger", "webhook"),
+        *("scheduleTrigger", "webhook", HOOKMILL_TRIGGER),
     }
 )
 REFUSED = {
@@ -71,15 +75,21 @@ def kind_of(node: Node) -> str:
     return str(node.get("type", "")).removeprefix(BASE)
 
 
+def tells_hookmill(workflow: Workflow) -> bool:
+    """Tell whether Hookmill hears when it fails: what it delivers is then delivered again, or becomes a dead letter."""
+    triggers = [node.get("parameters") or {} for node in workflow["nodes"] if kind_of(node) == HOOKMILL_TRIGGER]
+    return bool(triggers) and all(one.get("responseMode", "lastNode") == "lastNode" for one in triggers)
+
+
 def wrong_node(node: Node) -> Iterator[str]:
     """Tell what is wrong with a node by itself."""
-    kind = kind_of(node)
+    kind, tried = kind_of(node), VERSIONS | OURS
     if kind in REFUSED:
         yield f"{kind} is not used: {REFUSED[kind]}"
-    elif kind not in VERSIONS:
+    elif kind not in tried:
         yield f"unknown type {node.get('type')!r}"
-    elif node.get("typeVersion") not in VERSIONS[kind]:
-        known = ", ".join(map(str, VERSIONS[kind]))
+    elif node.get("typeVersion") not in tried[kind]:
+        known = ", ".join(map(str, tried[kind]))
         yield f"version {node.get('typeVersion')} of {kind} was not tried; known: {known}"
     parameters = node.get("parameters") or {}
     yield from RULES.get(kind, _nothing)(parameters)

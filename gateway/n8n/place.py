@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEYS = ("command", "url", "api_key", "config", "credentials")
-SECRET_FIELDS = frozenset({"hmacSecret", "value", "token", "password"})
+SECRET_FIELDS = frozenset({"hmacSecret", "value", "token", "password", "secret", "secrets"})
 """Fields of n8n's credentials that hold a secret: it may not stand in the file."""
 
 
