@@ -13,7 +13,7 @@ $(STAMP): requirements.lock pyproject.toml .ci/setup
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(STAMP) ## Make .venv from requirements.lock
@@ -40,9 +40,12 @@ test: $(STAMP) $(VALKEY) ## Run the tests
 	$(TESTS) tests/faults -m "not slow"
 
 .PHONY: test-n8n
-test-n8n: $(STAMP) ## Run the workflows in a real n8n, which is installed first (4 minutes, once)
-	@$(VENV)/python tests/n8n/install.py >/dev/null
+test-n8n: test-node ## Run the workflows in a real n8n, which is installed first (4 minutes, once)
 	$(VENV)/python -m pytest -p no:xdist -rP tests/n8n $(ARGS)
+
+.PHONY: test-node
+test-node: $(STAMP) ## Lint and test the nodes for n8n (installs n8n first, for its Node)
+	@PYTHONPATH=tests $(VENV)/python tests/n8n/node.py --check
 
 .PHONY: check
 check: $(STAMP) ## Lint, formatting, types, import rules, structure

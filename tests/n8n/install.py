@@ -16,14 +16,20 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HERE = Path(__file__).parent
 PINS = ("package.json", "requirements.lock")
 UV = Path(sys.executable).with_name("uv")
 LONGEST = 1800  # seconds one step may take
+QUIET = ("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")  # of npm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,35 +64,39 @@ def cache_folder() -> Path:
 
 
 def install() -> Installed:
-    """Give the n8n of these pins, which is installed if it is not there; a folder that is there is whole."""
-    folder = cache_folder()
+    """Give the n8n of these pins, which is installed if it is not there."""
+    return Installed(folder=once(cache_folder(), lambda part: _make(Installed(folder=part))))
+
+
+def once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """Give a folder of the cache, which is made if it is not there; one that is there is whole."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with Path(f"{folder}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # a second one waits, and then finds it
         if not folder.exists():
             part = Path(f"{folder}.part")
-            shutil.rmtree(part, ignore_errors=True)  # an installation that was broken off
-            _make(Installed(folder=part))
+            shutil.rmtree(part, ignore_errors=True)  # what was broken off
+            part.mkdir()
+            make(part)
             part.rename(folder)
-    return Installed(folder=folder)
+    return folder
 
 
 def _make(made: Installed) -> None:
-    made.folder.mkdir()
     shutil.copy(HERE / "package.json", made.folder)
-    env = _environment(made)
+    env = environment(made)
     target = ("--target", str(made.folder / "node"), "--python", sys.executable)
-    _step("Node", [str(UV), "pip", "install", *target, "--require-hashes", "-r", str(HERE / "requirements.lock")], made)
-    quiet = ("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
-    _step("n8n", [*made.npm(), "install", "--ignore-scripts", "--legacy-peer-deps", *quiet], made, env)
+    locked = ["--require-hashes", "-r", str(HERE / "requirements.lock")]
+    step("installing Node", [str(UV), "pip", "install", *target, *locked], made.folder)
+    step("installing n8n", [*made.npm(), "install", "--ignore-scripts", "--legacy-peer-deps", *QUIET], made.folder, env)
     sqlite = made.folder / "node_modules" / "sqlite3"
     gyp = made.npm("node_modules/node-gyp/bin/node-gyp.js")
-    _step("sqlite3", [*gyp, "rebuild", f"--nodedir={made.wheel}"], made, env, cwd=sqlite)
+    step("building sqlite3", [*gyp, "rebuild", f"--nodedir={made.wheel}"], sqlite, env)
     shutil.rmtree(sqlite / "build" / "Release" / "obj.target", ignore_errors=True)
-    _step("the first start", [*made.n8n, "--version"], made, env)
+    step("starting n8n", [*made.n8n, "--version"], made.folder, env)
 
 
-def _environment(made: Installed) -> dict[str, str]:
+def environment(made: Installed) -> dict[str, str]:
     """Give an environment in which `node` is this one, and which no n8n on this machine has written into."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("N8N_")}
     return kept | {
@@ -97,28 +107,34 @@ def _environment(made: Installed) -> dict[str, str]:
     }
 
 
-def _step(what: str, command: list[str], made: Installed, env: dict[str, str] | None = None, *, cwd=None) -> None:
-    """Run one step, with a line every 15 s; raises RuntimeError with the end of what it said."""
-    said = made.folder / "said"
+def step(what: str, command: list[str], folder: Path, env: dict[str, str] | None = None) -> str:
+    """Run one step there, with a line every 15 s; gives what it said, raises RuntimeError with the end of it."""
     began = time.monotonic()
-    _say(f"installing {what}")
-    with said.open("wb") as out:
-        environment = {"UV_SYSTEM_CERTS": "1"} | (env or dict(os.environ))  # trust what this machine trusts
-        process = subprocess.Popen(command, cwd=cwd or made.folder, env=environment, stdout=out, stderr=out)
-    try:
-        while True:
-            try:
-                status = process.wait(15)
-                break
-            except subprocess.TimeoutExpired:
+    _say(what)
+    with tempfile.TemporaryFile() as said:
+        trusting = {"UV_SYSTEM_CERTS": "1"} | (env or dict(os.environ))  # trust what this machine trusts
+        streams = {"stdin": subprocess.DEVNULL, "stdout": said, "stderr": said}
+        process = subprocess.Popen(command, cwd=folder, env=trusting, **streams)
+        try:
+            while (status := _wait(process)) is None:
                 passed = time.monotonic() - began
                 _say(f"  {passed:.0f} s")
                 if passed > LONGEST:
-                    raise
-    finally:
-        process.kill()
+                    raise TimeoutError(f"{what}: not within {LONGEST} s")
+        finally:
+            process.kill()
+        said.seek(0)
+        text = said.read().decode(errors="replace")
     if status:
-        raise RuntimeError(f"{what} could not be installed:\n{said.read_text(errors='replace')[-2000:]}")
+        raise RuntimeError(f"{what} failed:\n{text[-4000:]}")
+    return text
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int | None:
+    try:
+        return process.wait(15)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _say(text: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
+from n8n.node import put_into
 from n8n.receivers import Chat, Mailbox
 from n8n.server import OWNER, PASSWORD, N8n
 from stack import CONFIG, Stack, until
@@ -31,6 +32,11 @@ WORKFLOWS = ROOT / "n8n-workflows"
 KEY = "key-of-the-sink-0123456789abcdef"  # ASCII, as n8n needs it
 SECRET = "whsec_" + base64.b64encode(KEY.encode()).decode()
 TOKEN, PROVIDER, API = "token-of-the-sink", "token-of-the-providers", "hm_token_of_n8n"
+# Of the sinks that deliver to Hookmill Trigger, and of the source that Hookmill sends to: no ASCII.
+NODE_KEY, OLD_NODE_KEY, NODE_SOURCE_KEY = (bytes(range(first, first + 32)) for first in (224, 128, 192))
+NODE_SECRET, OLD_NODE_SECRET, NODE_SOURCE_SECRET = (
+    "whsec_" + base64.b64encode(key).decode() for key in (NODE_KEY, OLD_NODE_KEY, NODE_SOURCE_KEY)
+)
 HEADERS = {"X-Hookmill-Token": TOKEN, "content-type": "application/json"}
 TRACE = "00-" + "ab" * 16 + "-" + "cd" * 8 + "-01"
 
@@ -65,6 +71,33 @@ header = {{ name = "X-Hookmill-Token", value = "env:N8N_TOKEN" }}
 allow_private = true
 timeout = "5s"
 retry = ["1s", "2s", "4s", "8s", "8s", "8s", "15s", "15s", "15s"]
+
+[sources.node]
+scheme = "standard"
+secrets = ["env:NODE_SOURCE_SECRET"]
+pipeline = "{pipeline}"
+limit = "3/2s"
+sinks = ["trigger"]
+
+[sources.chained]
+scheme = "standard"
+secrets = ["env:BLOG_SECRET"]
+pipeline = "{pipeline}"
+sinks = ["chain"]
+
+[sinks.trigger]
+kind = "webhook"
+url = "@@N8N@@/webhook/hookmill-trigger"
+secret = "env:NODE_SECRET"
+allow_private = true
+retry = ["1s", "2s", "4s", "8s", "15s", "30s"]
+
+[sinks.chain]
+kind = "webhook"
+url = "@@N8N@@/webhook/hookmill-chain"
+secret = "env:NODE_SECRET"
+allow_private = true
+retry = ["1s", "2s", "4s", "8s", "15s", "30s"]
 
 [sinks.n8n]
 kind = "webhook"
@@ -129,6 +162,23 @@ value = "env:N8N_PROVIDER"
 type = "httpBearerAuth"
 token = "env:N8N_HOOKMILL_TOKEN"
 
+[credentials.hookmillSink]
+type = "hookmillSinkApi"
+secrets = "env:N8N_NODE_SECRETS"
+tolerance = 300
+
+[credentials.hookmillSource]
+type = "hookmillSourceApi"
+gatewayUrl = "{gateway}"
+source = "node"
+secret = "env:NODE_SOURCE_SECRET"
+
+[credentials.hookmillApi]
+type = "hookmillApi"
+gatewayUrl = "{gateway}"
+adminUrl = "{admin}"
+token = "env:N8N_HOOKMILL_TOKEN"
+
 [credentials.hookmillRedis]
 type = "redis"
 host = "127.0.0.1"
@@ -158,8 +208,10 @@ class Place:
             N8N_OTEL_EXPORTER_OTLP_ENDPOINT=self.chat.url,
             N8N_OTEL_TRACES_SAMPLE_RATE="1",
         )
+        put_into(self.n8n.folder)
         config = HOOKMILL.replace("@@N8N@@", self.n8n.url)
         env = {"N8N_SECRET": SECRET, "N8N_TOKEN": TOKEN, "MODEL_URL": model_url}
+        env |= {"NODE_SECRET": NODE_SECRET, "NODE_SOURCE_SECRET": NODE_SOURCE_SECRET}
         self.stack = Stack(folder / "hookmill", redis.url, config=config, models=MODELS, env=env)
         self.client = httpx.Client(base_url=self.n8n.url, timeout=60, trust_env=False)
 
@@ -200,13 +252,15 @@ class Place:
             "N8N_PROVIDER": PROVIDER,
             "N8N_HOOKMILL_TOKEN": API,
             "N8N_API_KEY": self.api_key,
+            "N8N_NODE_SECRETS": f"{OLD_NODE_SECRET} {NODE_SECRET}",
+            "NODE_SOURCE_SECRET": NODE_SOURCE_SECRET,
         }
         command = [sys.executable, "-m", "gateway.cli.main", "n8n", *arguments]
         more = ["--dir", str(folder), "--place", str(self.folder / "n8n.toml")]
         return subprocess.run([*command, *more], env=env, capture_output=True, text=True, timeout=600, check=False)
 
-    def push(self, *names: str) -> None:
-        ended = self.hookmill("push", *names)
+    def push(self, *names: str, folder: Path = WORKFLOWS) -> None:
+        ended = self.hookmill("push", *names, folder=folder)
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
     def runs(self, workflow_id: str) -> int:
@@ -229,7 +283,10 @@ class Place:
         raw = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
         delivery = delivery or new_id()
         at = str(int(time.time() - over.pop("age", 0)))
-        mac = hmac.digest(over.pop("key", KEY).encode(), f"{delivery}.{at}.".encode() + raw, hashlib.sha256)
+        key = over.pop("key", KEY)
+        mac = hmac.digest(
+            key if isinstance(key, bytes) else key.encode(), f"{delivery}.{at}.".encode() + raw, hashlib.sha256
+        )
         signature = over.pop("signature", "{}").format("v1," + base64.b64encode(mac).decode())
         signed = {"webhook-id": delivery, "webhook-timestamp": at, "webhook-signature": signature, "traceparent": TRACE}
         headers = HEADERS | signed | over.pop("headers", {})

@@ -59,6 +59,7 @@ DOCUMENTS = (
     "actors/README.md",
     "otel/README.md",
     "n8n-workflows/README.md",
+    "n8n-workflows/node/README.md",
     "tests/README.md",
 )
 SECRET = "whsec_" + "Q0FOQVJZ" * 4
