@@ -10,11 +10,11 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from otel.encode import Exporter
 from otel.meters import Meters, make_provider
 from otel.setup import Telemetry
 from otel.spans import Spans
@@ -56,7 +56,7 @@ def start(
         listeners.append(meters)
         endings.append(provider.shutdown)
     if traces:
-        exporter = OTLPSpanExporter(timeout=timeout.total_seconds())
+        exporter = Exporter(timeout=timeout)
         spans = BatchSpanProcessor(Counted(exporter, meters.exported) if meters else exporter)
         sampler = TracerProvider(resource=resource, shutdown_on_exit=False).sampler  # as OTEL_TRACES_SAMPLER says
         listeners.append(Spans(spans.on_end, resource=resource, sampler=sampler))
