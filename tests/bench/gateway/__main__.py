@@ -11,25 +11,27 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from bench.gateway.cpu import Split, run_splits
-from bench.gateway.flat import Flat, run_flat
-from bench.gateway.open_loop import OpenLoop
+from bench.gateway.collector import run_collector
+from bench.gateway.cpu import run_splits
+from bench.gateway.flat import run_flat
+from bench.gateway.open_loop import OpenLoop, ask
 from bench.gateway.report import GATEWAY, Report, aims, as_json
 from bench.gateway.rounds import Sample, medians, run_rounds
 from bench.gateway.subjects import ROOT, bare, hookmill, usual
-from bench.gateway.tables import tables, write_between
+from bench.gateway.tables import write_between
 from bench.gateway.tracing import run_tracing
+from bench.gateway.watched import documents
 from bench.telling import CORES, Say, telling, warn_if_busy
 
 SUBJECTS = {"bare": bare, "gateway": hookmill, "usual": usual}
-PARTS = ("compare", "flat", "open-loop", "profile", "tracing")
+PARTS = ("compare", "flat", "open-loop", "profile", "tracing", "collector")
 KNEE_WIDTH, KNEE_SHARE = 64, 0.5
 
 
@@ -43,9 +45,11 @@ class Plan:
     events: int = 1_000_000
     open_seconds: int = 60
     profile_seconds: int = 10
+    blocks: int = 10
+    block_seconds: float = 3
 
 
-QUICK = Plan(rounds=1, seconds=2, events=10_000, open_seconds=5, profile_seconds=3)
+QUICK = Plan(rounds=1, seconds=2, events=10_000, open_seconds=5, profile_seconds=3, blocks=2, block_seconds=1)
 
 
 def main() -> int:
@@ -70,29 +74,27 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=Plan().seconds, help="of a round, default: %(default)s")
     parser.add_argument("--events", type=int, default=Plan().events, help="in a full store, default: %(default)s")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    parser.add_argument("--readme", action="store_true", help="put the tables into README.md")
+    parser.add_argument("--readme", action="store_true", help="put the tables into the documents")
     return parser.parse_args()
 
 
 def measure(folder: Path, options: argparse.Namespace, plan: Plan, *, say: Say) -> Report:
     """Run the parts."""
     parts = options.only or PARTS
-    samples: list[Sample] = []
-    flat: Flat | None = None
-    loop: OpenLoop | None = None
-    splits: list[Split] = []
+    found: dict[str, Any] = {}
     if "compare" in parts:
-        samples = compare(folder, options.subjects.split(","), plan, say=say)
+        found["samples"] = compare(folder, options.subjects.split(","), plan, say=say)
     if "open-loop" in parts:
-        loop = send_steadily(folder, samples, plan, say=say)
+        found["open_loop"] = send_steadily(folder, found.get("samples", []), plan, say=say)
     if "profile" in parts:
-        splits = run_splits(folder, seconds=plan.profile_seconds, say=say)
+        found["splits"] = run_splits(folder, seconds=plan.profile_seconds, say=say)
     if "flat" in parts:
-        flat = run_flat(folder, events=plan.events, rounds=plan.rounds, seconds=plan.seconds, say=say)
+        found["flat"] = run_flat(folder, events=plan.events, rounds=plan.rounds, seconds=plan.seconds, say=say)
     if "tracing" in parts:
-        for line in run_tracing(folder, rounds=plan.rounds, seconds=plan.seconds, say=say):
-            print(line)
-    return Report(samples=samples, flat=flat, open_loop=loop, splits=splits)
+        found["ways"], found["untraced"] = run_tracing(folder, rounds=plan.rounds, seconds=plan.seconds, say=say)
+    if "collector" in parts:
+        found["ills"] = run_collector(folder, blocks=plan.blocks, seconds=plan.block_seconds, say=say)
+    return Report(**found)
 
 
 def compare(folder: Path, names: list[str], plan: Plan, *, say: Say) -> list[Sample]:
@@ -112,24 +114,22 @@ def send_steadily(folder: Path, samples: list[Sample], plan: Plan, *, say: Say) 
         rate = medians(samples, GATEWAY, KNEE_WIDTH).per_second * KNEE_SHARE
         say(f"open loop: {rate:.0f}/s for {plan.open_seconds} s")
         subject.clear()
-        command = [sys.executable, "-m", "bench.gateway.open_loop", subject.url]
-        command += ["--rate", str(rate), "--seconds", str(plan.open_seconds)]
-        env = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
-        told = subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True, timeout=plan.open_seconds + 60)
-        return OpenLoop(**json.loads(told.stdout))
+        return ask(subject.url, rate=rate, seconds=plan.open_seconds)
 
 
 def show(report: Report, options: argparse.Namespace) -> None:
     """Print the tables, the aims and the failures, and write the files that were asked for."""
-    print(tables(report), end="\n\n")
+    written = list(documents(report))
+    for _, _, text in written:
+        print(text, end="\n\n")
     for aim in aims(report):
         print(f"{'✓' if aim.reached else '✗'} {aim.what}: {aim.measured:.2f}")
     for failure in report.failures:
         print(f"✗ {failure}")
     if options.json:
         options.json.write_text(json.dumps(as_json(report), indent=1))
-    if options.readme:
-        write_between(ROOT / "README.md", tables(report))
+    for file, mark, text in written if options.readme else ():
+        write_between(ROOT / file, text, mark=mark)
 
 
 if __name__ == "__main__":

@@ -18,15 +18,19 @@ import hmac
 import json
 import os
 import secrets
+import subprocess
+import sys
 import time
 from collections import Counter, deque
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 import uvloop
 from bench.gateway.wrk import ACCEPTED, BODY
 from stack import KEY
 
+ROOT = Path(__file__).parents[3]
 CONNECTIONS = 256
 LEAD = 0.5  # seconds until the first request
 DRAIN = 10.0  # seconds that the last answers may take
@@ -230,6 +234,14 @@ async def run(url: str, *, rate: float, seconds: float, connections: int = CONNE
 def percentile_ms(values: list[float], share: float) -> float:
     """Give the value of a sorted list below which that share of them lies, in milliseconds."""
     return round(values[min(len(values) - 1, int(len(values) * share))] * 1000, 2) if values else float("nan")
+
+
+def ask(url: str, *, rate: float, seconds: float) -> OpenLoop:
+    """Send from a process of its own, and wait for what it prints."""
+    command = [sys.executable, "-m", "bench.gateway.open_loop", url, "--rate", str(rate), "--seconds", str(seconds)]
+    env = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    told = subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True, timeout=seconds + 60)
+    return OpenLoop(**json.loads(told.stdout))
 
 
 def main() -> None:

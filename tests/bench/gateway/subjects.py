@@ -126,10 +126,10 @@ def hookmill(
 
 
 @contextmanager
-def otlp_sink(folder: Path) -> Iterator[str]:
-    """A collector that takes everything; gives its URL."""
-    with _uvicorn((sys.executable, *MODULE), "otlp_sink:app", folder, {}) as (url, _):
-        yield url.removesuffix("/hooks/blog")
+def otlp_sink(folder: Path, *, mode: str = "", port: int = 0) -> Iterator[tuple[str, int]]:
+    """A collector, well or ill as `apps/otlp_sink.py` tells; gives its URL and the process id."""
+    with _uvicorn((sys.executable, *MODULE), "otlp_sink:app", folder, {"BENCH_MODE": mode}, port) as (url, pid):
+        yield url.removesuffix("/hooks/blog"), pid
 
 
 @contextmanager
@@ -161,9 +161,11 @@ def own_redis(folder: Path, options: dict[str, str] | None = None) -> Iterator[E
 
 
 @contextmanager
-def _uvicorn(python: tuple[str, ...], app: str, folder: Path, env: dict[str, str]) -> Iterator[tuple[str, int]]:
+def _uvicorn(
+    python: tuple[str, ...], app: str, folder: Path, env: dict[str, str], port: int = 0
+) -> Iterator[tuple[str, int]]:
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = port or free_port()
     command = [*python, "uvicorn", app, "--app-dir", str(APPS), *UVICORN, "--port", str(port)]
     with _serving(command, folder, env, port) as served:
         yield served

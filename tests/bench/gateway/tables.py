@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from bench.gateway.cpu import Split
     from bench.gateway.open_loop import OpenLoop
 
-BEGIN, END = "<!-- bench-gateway -->", "<!-- /bench-gateway -->"
 ROWS = {
     "accepted per second": lambda one: f"{one.per_second:,.0f}",
     "lowest and highest round": lambda one: f"{one.least:,.0f}, {one.most:,.0f}",
@@ -34,8 +33,9 @@ ROWS = {
 }
 
 
-def write_between(file: Path, text: str, *, begin: str = BEGIN, end: str = END) -> None:
-    """Put the text between the two markers of a document."""
+def write_between(file: Path, text: str, *, mark: str) -> None:
+    """Put the text between the two markers of a document, `<!-- mark -->` and `<!-- /mark -->`."""
+    begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
     before, _, rest = file.read_text().partition(begin)
     _, found, after = rest.partition(end)
     if not found:
@@ -49,8 +49,12 @@ def tables(report: Report) -> str:
     parts += [flat(report.flat)] if report.flat else []
     parts += [open_loop(report.open_loop)] if report.open_loop else []
     parts += [splits(report.splits)] if report.splits else []
-    programs = f"uvicorn {version('uvicorn')}", f"Starlette {version('starlette')}"
-    return "\n\n".join([*parts, setting(*programs)])
+    return "\n\n".join([*parts, made_with()])
+
+
+def made_with() -> str:
+    """Say what a gateway was measured with."""
+    return setting(f"uvicorn {version('uvicorn')}", f"Starlette {version('starlette')}")
 
 
 def compared(report: Report, width: int) -> str:

@@ -18,7 +18,7 @@ from bench.gateway.subjects import ROOT
 from bench.gateway.tables import write_between
 from bench.models.fallback import run_fallback
 from bench.models.limits import run_budget, run_limits
-from bench.models.tables import BEGIN, END, Report, aims, tables
+from bench.models.tables import MARK, Report, aims, tables
 from bench.models.trouble import run_hang, run_storm
 from bench.telling import CORES, Say, telling, warn_if_busy
 
@@ -53,7 +53,7 @@ def main() -> int:
     if options.json:
         options.json.write_text(json.dumps(asdict(report), indent=1))
     if options.readme:
-        write_between(ROOT / "actors" / "README.md", tables(report), begin=BEGIN, end=END)
+        write_between(ROOT / "actors" / "README.md", tables(report), mark=MARK)
     return 0
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bench.models.limits import Budgeted, Limits
     from bench.models.trouble import Hang, Storm
 
-BEGIN, END = "<!-- bench-models -->", "<!-- /bench-models -->"
+MARK = "bench-models"
 NAMES = {OURS: "run.ask", ROUTER: "Router, 2 retries", AT_ONCE: "Router, no retries"}
 CENT = 0.01
 SLACK = 0.5  # seconds that an answer may come later than the share of who hangs

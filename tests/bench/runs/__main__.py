@@ -22,10 +22,11 @@ from bench.runs.failure import run_failure
 from bench.runs.memory import run_memory
 from bench.runs.rounds import run_rounds
 from bench.runs.subjects import SHAPES, SUBJECTS
-from bench.runs.tables import BEGIN, END, Report, aims, tables
+from bench.runs.tables import Report, aims, documents
+from bench.runs.tracing import run_tracing
 from bench.telling import CORES, Say, telling, warn_if_busy
 
-PARTS = ("compare", "memory", "failure")
+PARTS = ("compare", "memory", "failure", "tracing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +50,15 @@ def main() -> int:
     warn_if_busy()
     with tempfile.TemporaryDirectory() as folder, telling() as say:
         report = measure(Path(folder), options, plan, say=say)
-    print(tables(report), end="\n\n")
+    written = list(documents(report))
+    for _, _, text in written:
+        print(text, end="\n\n")
     for aim in aims(report):
         print(f"{'✓' if aim.reached else '✗'} {aim.what}: {aim.measured:.2f}")
     if options.json:
         options.json.write_text(json.dumps(asdict(report), indent=1))
-    if options.readme:
-        write_between(ROOT / "actors" / "README.md", tables(report), begin=BEGIN, end=END)
+    for file, mark, text in written if options.readme else ():
+        write_between(ROOT / file, text, mark=mark)
     return 0
 
 
@@ -70,7 +73,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=Plan().runs, help="over which memory is watched: %(default)s")
     parser.add_argument("--events", type=int, default=Plan().events, help="of the cost of failure: %(default)s")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    parser.add_argument("--readme", action="store_true", help="put the tables into actors/README.md")
+    parser.add_argument("--readme", action="store_true", help="put the tables into the documents")
     return parser.parse_args()
 
 
@@ -91,6 +94,8 @@ def measure(folder: Path, options: argparse.Namespace, plan: Plan, *, say: Say) 
         found["memory"] = run_memory(folder / "memory", runs=plan.runs, say=say)
     if "failure" in parts:
         found["costs"] = run_failure(folder / "failure", events=plan.events, say=say)
+    if "tracing" in parts:
+        found["ways"] = run_tracing(folder / "tracing", rounds=plan.rounds, seconds=plan.seconds, say=say)
     return Report(**found)
 
 

@@ -90,26 +90,32 @@ class Subject:
 
 
 @contextmanager
-def hookmill(folder: Path, *, more: str = "") -> Iterator[Subject]:
+def hookmill(
+    folder: Path, *, more: str = "", env: dict[str, str] | None = None, name: str = HOOKMILL
+) -> Iterator[Subject]:
     """Our worker as `hookmill worker` runs it, its log in a file; `more` is of its configuration."""
     with own_redis(folder) as server:
-        sources = [SOURCE.format(name=name, file=f"{APPS.name}/noop.py") for name in SHAPES]
+        sources = [SOURCE.format(name=shape, file=f"{APPS.name}/noop.py") for shape in SHAPES]
         (folder / APPS.name).symlink_to(APPS)
         (folder / "hookmill.toml").write_text("".join([*sources, more]))
         (folder / "models.yaml").write_text(MODELS)
-        env = {
-            "HOOKMILL_REDIS_URL": server.url,
-            "HOOKMILL_CONFIG": str(folder / "hookmill.toml"),
-            "HOOKMILL_MODELS": str(folder / "models.yaml"),
-            "HOOKMILL_DATA": str(folder / "data"),
-            "BENCH_SECRET": "whsec_" + "a" * 32,
-        } | worker_environment(run_threads=THREADS, delivery_threads=1, lanes=LANES)
+        env = (
+            (env or {})
+            | {
+                "HOOKMILL_REDIS_URL": server.url,
+                "HOOKMILL_CONFIG": str(folder / "hookmill.toml"),
+                "HOOKMILL_MODELS": str(folder / "models.yaml"),
+                "HOOKMILL_DATA": str(folder / "data"),
+                "BENCH_SECRET": "whsec_" + "a" * 32,
+            }
+            | worker_environment(run_threads=THREADS, delivery_threads=1, lanes=LANES)
+        )
         command = worker_command(threads=THREADS, processes=PROCESSES, lanes=LANES)
         client = redis.Redis.from_url(server.url)
         with _working([command], folder, env) as masters:
             until(lambda: client.zcard(key("workers")) == PROCESSES, within=PATIENCE)
             yield Subject(
-                name=HOOKMILL,
+                name=name,
                 url=server.url,
                 redis_pid=server.pid,
                 masters=masters,

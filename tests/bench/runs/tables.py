@@ -9,7 +9,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from bench.gateway.report import Aim, least, most
-from bench.gateway.tables import markdown, setting
+from bench.gateway.tables import figure, markdown, setting
+from bench.gateway.tracing import ALL, NONE
 from bench.peers import LOCK
 from bench.runs.failure import SHARE, STEPS
 from bench.runs.memory import MB
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from bench.runs.failure import Cost
     from bench.runs.memory import Memory
     from bench.runs.rounds import Commands, Sample
+    from bench.runs.tracing import Way
 
-BEGIN, END = "<!-- bench-runs -->", "<!-- /bench-runs -->"
+TRACED = 0.85  # of the runs per second without traces, with all
 FLAT = 10.0  # bytes per run that count as none: a leak of one small object is more
 PUBLISHED_SUCCESS, PUBLISHED_SAVING = 99.4, -31.0  # of such a chain, in percent; 64 % without checkpoints
 NAMES = {
@@ -41,6 +43,7 @@ class Report:
     commands: Sequence[Commands] = ()
     memory: Memory | None = None
     costs: Sequence[Cost] = ()
+    ways: Sequence[Way] = ()
 
     @property
     def subjects(self) -> list[str]:
@@ -69,6 +72,9 @@ def aims(report: Report) -> Iterator[Aim]:
         yield least("success with checkpoints, %", 100 * ours.success, PUBLISHED_SUCCESS)
         yield most("answers paid per success with checkpoints", ours.answered_each, STEPS)
         yield most("the same to a retry from the beginning, %", 100 * saved(ours, scratch), PUBLISHED_SAVING)
+    for way in report.ways:
+        if way.name == ALL:
+            yield least(f"runs per second with all traces, to none, {way.shape} step(s)", way.to_none, TRACED)
 
 
 def saved(ours: Cost, theirs: Cost) -> float:
@@ -76,8 +82,35 @@ def saved(ours: Cost, theirs: Cost) -> float:
     return ours.answered_each / theirs.answered_each - 1
 
 
+def documents(report: Report) -> Iterator[tuple[str, str, str]]:
+    """Give each document that a part belongs to, its place there, and the text."""
+    if report.samples or report.memory or report.costs:
+        yield "actors/README.md", "bench-runs", tables(report)
+    if report.ways:
+        yield "otel/README.md", "bench-tracing-runs", f"{tracing(report.ways)}\n\n{setting()}"
+
+
+def tracing(ways: Sequence[Way]) -> str:
+    """Give what tracing costs."""
+    head = [
+        f"Workers, {PROCESSES} x {THREADS}",
+        "runs/s",
+        "lowest, highest",
+        "to no traces",
+        "CPU per run, µs",
+        "of the collector",
+        "arrived",
+    ]
+    rows = []
+    for one in ways:
+        rates = [f"{one.per_second:,.0f}", f"{one.least:,.0f}, {one.most:,.0f}", f"{one.to_none:.2f}"]
+        cpu = [f"{one.cpu_us:,.0f}", figure(one.sink_cpu_us), "" if one.name == NONE else f"{one.arrived:.1%}"]
+        rows.append([f"{one.shape} step(s), {one.name}", *rates, *cpu])
+    return markdown([head, *rows])
+
+
 def tables(report: Report) -> str:
-    """Give all tables, and what they were made with."""
+    """Give all tables of the workers beside others, and what they were made with."""
     parts = [compared(report, shape) for shape in SHAPES if report.samples]
     parts += [asked(report)] if report.commands else []
     parts += [memory(report.memory)] if report.memory else []
