@@ -16,7 +16,7 @@ from actors.sinks.schedule import next_delay
 from actors.turns import NotYet, Turns
 from gateway.ledger import By, LedgerError
 from otel.records import DeliveryAttempted, tell
-from otel.trails import carry
+from otel.trails import all_sampled, carry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.ledger import Work
     from otel.records import Listener
+    from otel.trails import Samples
 
 
 class Deliverer:
@@ -42,10 +43,11 @@ class Deliverer:
         listeners: tuple[Listener, ...],
         *,
         notify: Notify,
+        samples: Samples = all_sampled,
     ) -> None:
-        """Take who owns, where results go, by which rules, and who hears of a sink that is gone."""
+        """Take who owns, where results go, by which rules, who hears of a sink that is gone, which traces there are."""
         self._owner, self._sinks, self._config, self._listeners = owner, sinks, config, listeners
-        self._notify = notify
+        self._notify, self._samples = notify, samples
         self._turns = {name: Turns(sink, owner.ledger.slots) for name, sink in config.sinks.items()}
 
     async def deliver(self, delivery_id: str) -> None:
@@ -61,7 +63,7 @@ class Deliverer:
             return Buried(reason=f"sink {work.sink!r} is not configured any more", error_class="permanent")
         try:
             async with self._turns[work.sink].turn(f"{work.id} {work.attempts}"):
-                receipt = await sink.send(outgoing(work), now=datetime.now(UTC))
+                receipt = await sink.send(outgoing(work, self._samples), now=datetime.now(UTC))
         except NotYet as turn:
             return Later(delay=turn.after, reason=str(turn))
         except LedgerError:
@@ -121,14 +123,14 @@ class Deliverer:
         tell(self._listeners, record)
 
 
-def outgoing(work: Work) -> Outgoing:
+def outgoing(work: Work, samples: Samples) -> Outgoing:
     """Make what a sink sends: the result of the run, and what its steps took."""
     steps = [json.loads(row) for row in work.checkpoints.values()]
     return Outgoing(
         delivery_id=work.id,
         event=work.event,
         result=json.loads(work.result or b"null"),
-        traceparent=carry(origin_of(work)),
+        traceparent=carry(origin_of(work), samples),
         attempt=work.attempts + 1,
         generation=work.generation,
         degraded=any(step.get("degraded") for step in steps),

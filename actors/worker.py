@@ -222,7 +222,10 @@ class Workshop(Middleware):
         for error in registry.errors():
             logger.error("%s; its runs become dead letters, which can be replayed", error)
         self._runner = Runner(self._owner, registry, self._config, place)
-        self._deliverer = Deliverer(self._owner, self._sinks, self._config, self._listeners, notify=notify)
+        samples = self._telemetry.samples
+        self._deliverer = Deliverer(
+            self._owner, self._sinks, self._config, self._listeners, notify=notify, samples=samples
+        )
 
     async def _close(self) -> None:
         for sink in self._sinks.values():

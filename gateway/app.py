@@ -21,6 +21,7 @@ from gateway.admin import make_admin
 from gateway.admit import Admitter
 from gateway.body import Room
 from gateway.config import ConfigError, load_config
+from gateway.figures import push_figures
 from gateway.gate import Clock, Gate, Present
 from gateway.hooks import Hooks
 from gateway.ledger import open_ledger
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.ledger import Ledger
     from gateway.settings import Settings
+    from otel.figures import Figures
     from otel.records import Listener
 
 LedgerFactory = Callable[[], Awaitable["Ledger"]]
@@ -84,6 +86,7 @@ def create_app() -> App:
         settings,
         ledger_factory=partial(open_ledger, settings.redis_url, retention=config.retention, wait=config.door.wait),
         listeners=(log_records, *telemetry.listeners),
+        figures=telemetry.figures,
         on_close=telemetry.stop,
     )
 
@@ -94,6 +97,7 @@ def build_app(
     *,
     ledger_factory: LedgerFactory,
     listeners: tuple[Listener, ...] = (),
+    figures: Figures | None = None,
     on_close: Callable[[], None] = lambda: None,
     clock: Clock = utc_now,
 ) -> App:
@@ -116,6 +120,7 @@ def build_app(
             present=present,
             settings=settings,
             ledger_factory=ledger_factory,
+            figures=figures,
             on_close=on_close,
             clock=clock,
         ),
@@ -139,6 +144,7 @@ async def lifespan(
     present: Present,
     settings: Settings,
     ledger_factory: LedgerFactory,
+    figures: Figures | None,
     on_close: Callable[[], None],
     clock: Clock,
 ) -> AsyncIterator[State]:
@@ -156,9 +162,13 @@ async def lifespan(
         clock=clock,
     )
     present.on_stop.append(gate.streams.leave)
+    pushing = asyncio.create_task(push_figures(ledger, figures)) if figures else None
     try:
         yield {"gate": gate}
     finally:
+        if pushing is not None:
+            pushing.cancel()
+            await asyncio.wait([pushing])
         await gate.streams.close()
         await gate.admitter.close()
         await ledger.close()

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
     from starlette.requests import Request
 
-    from gateway.ledger.gauges import Measure
-    from otel.instruments import Instrument
+    from otel.instruments import Instrument, Measure
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 

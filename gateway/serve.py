@@ -100,7 +100,14 @@ async def serve(
 
     telemetry = set_up_telemetry(env, name="gateway")
     listeners = (log_records, *telemetry.listeners)
-    app = build_app(config, settings, ledger_factory=opened, listeners=listeners, on_close=telemetry.stop)
+    app = build_app(
+        config,
+        settings,
+        ledger_factory=opened,
+        listeners=listeners,
+        figures=telemetry.figures,
+        on_close=telemetry.stop,
+    )
     server, loop = make_server(app, http=http, admin=admin), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, reload, app.present, settings, env)
     if lifeline is not None:

@@ -15,9 +15,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from otel.encode import Exporter
+from otel.figures import Figures
 from otel.meters import Meters, make_provider
-from otel.setup import Telemetry
+from otel.setup import Telemetry, read_interval
 from otel.spans import Spans
+from otel.trails import all_sampled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from otel.records import Listener
+    from otel.trails import Samples
 
 logger = logging.getLogger("hookmill")
 PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
@@ -49,19 +52,25 @@ def start(
     resource = make_resource(env, name)
     listeners: list[Listener] = []
     endings: list[Callable[[], None]] = []
+    samples: Samples = all_sampled
+    figures: Figures | None = None
     meters: Meters | None = None
     if metrics:
         provider = make_provider(_readers(env, metrics, timeout), resource=resource)
         meters = Meters(provider)
         listeners.append(meters)
         endings.append(provider.shutdown)
+    if "otlp" in metrics:
+        figures = Figures(make_metric_exporter(timeout), every=read_interval(env))
     if traces:
         exporter = Exporter(timeout=timeout)
         spans = BatchSpanProcessor(Counted(exporter, meters.exported) if meters else exporter)
         sampler = TracerProvider(resource=resource, shutdown_on_exit=False).sampler  # as OTEL_TRACES_SAMPLER says
-        listeners.append(Spans(spans.on_end, resource=resource, sampler=sampler))
+        made = Spans(spans.on_end, resource=resource, sampler=sampler)
+        listeners.append(made)
+        samples = made.wants
         endings.insert(0, spans.shutdown)
-    return Telemetry(listeners=tuple(listeners), endings=tuple(endings))
+    return Telemetry(listeners=tuple(listeners), samples=samples, figures=figures, endings=tuple(endings))
 
 
 def make_resource(env: Mapping[str, str], name: str) -> Resource:
@@ -93,13 +102,18 @@ class Counted(SpanExporter):
         return self._exporter.force_flush(timeout_millis)
 
 
+def make_metric_exporter(timeout: timedelta) -> OTLPMetricExporter:
+    """Make what exports metrics, each time within that."""
+    return OTLPMetricExporter(timeout=timeout.total_seconds())
+
+
 def _readers(env: Mapping[str, str], metrics: Sequence[str], timeout: timedelta) -> list[MetricReader]:
     readers: list[MetricReader] = []
     if "otlp" in metrics:
         from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415 - only if asked for
 
-        exporter = OTLPMetricExporter(timeout=timeout.total_seconds())
-        readers.append(PeriodicExportingMetricReader(exporter, export_timeout_millis=timeout.total_seconds() * 1000))
+        exporter, most = make_metric_exporter(timeout), timeout.total_seconds() * 1000
+        readers.append(PeriodicExportingMetricReader(exporter, export_timeout_millis=most))
     if "prometheus" in metrics:
         readers.append(_serve(env))
     return readers

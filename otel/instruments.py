@@ -164,6 +164,9 @@ MEMORY: Final = Instrument(
     labels=(names.STATE,), of_ledger=True,
 )  # fmt: skip
 
+Measure = tuple[Instrument, dict[str, str], float]
+"""A figure of the ledger, with its labels."""
+
 INSTRUMENTS: Final = (
     REQUESTS, EVENTS, REJECTIONS, RUNS, RUN_TIME, WAIT, STEPS, CALLS, USAGE, COST, DELIVERIES, DELIVERY_TIME,
     END_TO_END, RECOVERED, BLOCKED, SPANS, QUEUED, OLDEST, HELD, ACTIVE, SCHEDULED, DEAD, OUTCOMES, SPENT, LEFT_ALONE,

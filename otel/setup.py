@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from otel.trails import all_sampled
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from otel.figures import Figures
     from otel.records import Listener
+    from otel.trails import Samples
 
 FLUSH = timedelta(seconds=2.5)
 """How long an end may wait for what is not exported yet."""
@@ -25,6 +29,7 @@ PATIENCE = timedelta(seconds=2)
 """How long a collector may take for one export, unless OTEL_EXPORTER_OTLP_TIMEOUT says otherwise."""
 
 ENDPOINT, TIMEOUT = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TIMEOUT"
+INTERVAL, SHORTEST = "OTEL_METRIC_EXPORT_INTERVAL", timedelta(milliseconds=100)
 LEAST_MS = 100  # a timeout of at least so much is taken for milliseconds
 
 logger = logging.getLogger("hookmill")
@@ -32,9 +37,11 @@ logger = logging.getLogger("hookmill")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Telemetry:
-    """Who is told of records, and what flushes and ends what they feed."""
+    """Who is told of records, which traces are made, what pushes the ledger's figures, what flushes and ends all."""
 
     listeners: tuple[Listener, ...] = ()
+    samples: Samples = all_sampled
+    figures: Figures | None = None
     endings: tuple[Callable[[], None], ...] = ()
 
     def stop(self, within: timedelta = FLUSH) -> None:
@@ -88,6 +95,14 @@ def read_timeout(env: Mapping[str, str]) -> timedelta:
     except ValueError:
         return PATIENCE
     return min(timedelta(seconds=max(0.1, told / 1000 if told >= LEAST_MS else told)), timedelta(seconds=10))
+
+
+def read_interval(env: Mapping[str, str]) -> timedelta:
+    """Read how often metrics are exported: each minute, unless OTEL_METRIC_EXPORT_INTERVAL says otherwise, in ms."""
+    try:
+        return max(SHORTEST, timedelta(milliseconds=float(env.get(INTERVAL, ""))))
+    except (ValueError, OverflowError):
+        return timedelta(minutes=1)
 
 
 def _join(threads: Sequence[threading.Thread], done: threading.Event) -> None:

@@ -64,6 +64,10 @@ class Spans:
             case EventRejected() if record.status >= 500:
                 self._failed(record)
 
+    def wants(self, trace: int) -> bool:
+        """Tell whether that trace is to be made, as OTEL_TRACES_SAMPLER says."""
+        return self._sampler.should_sample(None, trace, "").decision is Decision.RECORD_AND_SAMPLE
+
     def _keep(self, record: StepFinished | ModelCalled) -> None:
         parts = self._parts.setdefault(record.lease, [])
         parts.append((record, time.time_ns()))
@@ -73,7 +77,7 @@ class Spans:
     def _accepted(self, record: EventAccepted) -> None:
         """Tell of the request and of the event that it left; a repeated one leaves none, and belongs to no trace."""
         place = read_traceparent(record.traceparent)
-        if record.duplicate or place is None or not self._wants(place[0]):
+        if record.duplicate or place is None or not self.wants(place[0]):
             return
         trace, enqueued = place
         end, caller, request = time.time_ns(), read_traceparent(record.caller), _new()
@@ -103,7 +107,7 @@ class Spans:
 
     def _failed(self, record: EventRejected) -> None:
         trace = random.getrandbits(128)  # nothing was stored: there is no event whose trace it could be
-        if self._wants(trace):
+        if self.wants(trace):
             attributes = {names.METHOD: "POST", names.ROUTE: ROUTE, names.STATUS: record.status}
             attributes |= {names.SOURCE: record.source, names.CODE: record.code, names.ERROR: record.code}
             self._span(
@@ -119,7 +123,7 @@ class Spans:
     def _run(self, record: RunFinished) -> None:
         parts = self._parts.pop(record.origin.lease, [])
         trail = find_trail(record.origin)
-        if trail is None or not self._wants(trail.trace):
+        if trail is None or not self.wants(trail.trace):
             return
         end, span = time.time_ns(), span_of(record, trail)
         if record.counts and record.attempt == 1:
@@ -198,7 +202,7 @@ class Spans:
 
     def _delivery(self, record: DeliveryAttempted) -> None:
         trail = find_trail(record.origin)
-        if trail is None or not self._wants(trail.trace):
+        if trail is None or not self.wants(trail.trace):
             return
         end = time.time_ns()
         below = run_span(trail, record.run_attempt) if trail.below and record.run_attempt else trail.below
@@ -218,9 +222,6 @@ class Spans:
             attributes=_attempt(record) | told | http,
             failed=_is_failure(record),
         )
-
-    def _wants(self, trace: int) -> bool:
-        return self._sampler.should_sample(None, trace, "").decision is Decision.RECORD_AND_SAMPLE
 
     def _span(
         self,

@@ -8,6 +8,7 @@ of its delivery before that has ended.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
@@ -23,6 +24,9 @@ TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}
 
 Place = tuple[int, int]
 """A trace id and a span id."""
+
+Samples = Callable[[int], bool]
+"""Tells of a trace id whether that trace is recorded; all processes tell alike."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +99,22 @@ def span_of(record: RunFinished | DeliveryAttempted, trail: Trail) -> int:
     return lease_span(record.origin.lease)
 
 
-def carry(origin: Origin) -> str:
-    """Write the trace context that a delivery takes to its sink: what happens there stands below this attempt."""
+def carry(origin: Origin, samples: Samples) -> str:
+    """Write the trace context that a delivery takes to its sink: what happens there stands below this attempt.
+
+    Its flag says whether this attempt leaves a span.
+    https://www.w3.org/TR/trace-context/#sampled-flag
+    """
     trail = find_trail(origin)
-    return "" if trail is None else f"00-{trail.trace:032x}-{lease_span(origin.lease):016x}-01"
+    if trail is None:
+        return ""
+    return f"00-{trail.trace:032x}-{lease_span(origin.lease):016x}-{samples(trail.trace):02x}"
+
+
+def all_sampled(trace: int) -> bool:
+    """Take every trace for recorded: without telemetry nobody here decides, and no sink is to be kept from its own."""
+    del trace
+    return True
 
 
 def _hash(size: int, *parts: object) -> int:

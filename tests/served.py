@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     import uvicorn
 
+    from otel.figures import Figures
     from otel.records import Record
 
 PARSERS = ("httptools", "h11")
@@ -263,6 +264,7 @@ def serve(
     config: str = CONFIG,
     clock: Callable[[], datetime] = utc_now,
     http: str = "httptools",
+    figures: Figures | None = None,
     **env: str,
 ) -> Served:
     """Start a gateway and wait until it listens."""
@@ -282,6 +284,7 @@ def serve(
         settings,
         ledger_factory=lambda: open_ledger(settings.redis_url, wait=read.door.wait),
         listeners=(records.append,),
+        figures=figures,
         clock=clock,
     )
     listener, admin = listen("127.0.0.1", 0), listen("127.0.0.1", 0)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.ledger import Ledger, Stats
-    from gateway.ledger.gauges import Measure
+    from otel.instruments import Measure
 
 Every = Annotated[float, typer.Option("--every", min=0.2, max=60, metavar="SECONDS", help="How often it looks.")]
 Once = Annotated[bool, typer.Option("--once", help="Look twice, print, and end.")]

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
     from gateway.ledger.ledger import Ledger
     from gateway.ledger.view import Stats
-    from otel.instruments import Instrument
-
-    Measure = tuple[Instrument, dict[str, str], float]
+    from otel.instruments import Measure
 
 ENDED = ("done", "discarded", "delivered", "dead", "replayed", "accepted")
 """What is counted from the beginning, at 0 where it never happened: a first one could not be seen to rise."""

@@ -75,6 +75,8 @@ KEYS = {
     "settled": f"{TAG}:settled:",
     # Workers by the time of their last sweep, in ms: zset. Those unseen for a minute are dropped.
     "workers": f"{TAG}:workers",
+    # Whose turn it is to do what one process does for all: string. TTL until the next turn.
+    "turn": f"{TAG}:turn:",
     # API tokens: hash sha256 -> JSON name, scopes, expiry. Kept until revoked.
     "tokens": f"{TAG}:tokens",
 }

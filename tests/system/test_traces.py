@@ -271,12 +271,15 @@ def test_spans_carry_nothing_that_is_not_named(collector, stack):
     assert {one.said for one in collector.spans} == {""}
 
 
-def test_a_process_that_is_told_to_stop_exports_what_is_left(stack, collector):
+def test_a_process_that_is_told_to_stop_exports_what_is_left_of_what_is_sampled(stack, collector):
     stack.more["OTEL_BSP_SCHEDULE_DELAY"] = "60000"
+    stack.more |= {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.5"}
     stack.kill(stack.workers[-1])
     worker, gateway = stack.start_worker(), stack.restart_gateway()
-    event_id = send(stack, "fine")
-    over(stack, event_id)
+    ids = until(lambda: one_of_each(stack), within=30)
+    event_id = ids[True]
+    for one in ids.values():
+        over(stack, one)
     assert collector.of(event_id) == []
     began = time.monotonic()
     for process in (worker, gateway):
@@ -285,7 +288,17 @@ def test_a_process_that_is_told_to_stop_exports_what_is_left(stack, collector):
         process.wait(20)
     names = sorted(one.name.partition(" ")[0] for one in collector.of(event_id))
     assert names == ["POST", "POST", "chat", "enqueue", "process", "step", "step"]
+    assert collector.of(ids[False]) == []
+    for sampled, one in ids.items():
+        [got] = stack.delivered[stack.show(one).deliveries[0].id]
+        assert got["traceparent"].endswith("-01" if sampled else "-00"), "a sink hears the truth"
     assert time.monotonic() - began < 10
+
+
+def one_of_each(stack):
+    """Send events until one is sampled and one is not; the lower half of a trace's id decides."""
+    ids = {int(stack.show(one).trace_id[16:], 16) < 2**63: one for one in (send(stack, "fine") for _ in range(4))}
+    return ids if len(ids) == 2 else None
 
 
 @pytest.mark.parametrize("mode", ["hang", "503"])

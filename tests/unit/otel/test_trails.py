@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from otel.trails import LATE, Origin, carry, find_trail, lease_span, read_traceparent, run_span
+from otel.trails import LATE, Origin, all_sampled, carry, find_trail, lease_span, read_traceparent, run_span
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PLACE = (int(TRACE, 16), int(SPAN, 16))
@@ -46,8 +46,15 @@ def test_two_events_of_a_trusted_trace_are_kept_apart():
 
 
 def test_a_sink_is_told_of_the_span_of_its_delivery():
-    assert carry(ORIGIN) == f"00-{TRACE}-{lease_span('w/1'):016x}-01"
-    assert carry(replace(ORIGIN, traceparent="")) == ""
+    assert carry(ORIGIN, all_sampled) == f"00-{TRACE}-{lease_span('w/1'):016x}-01"
+    assert carry(replace(ORIGIN, traceparent=""), all_sampled) == ""
+
+
+def test_a_sink_is_told_whether_the_trace_of_its_delivery_is_recorded():
+    again = replace(ORIGIN, replayed=1000)
+    only_this = find_trail(ORIGIN).trace.__eq__
+    assert carry(ORIGIN, only_this).endswith("-01")
+    assert carry(again, only_this).endswith("-00"), "a replay has a trace of its own"
 
 
 @pytest.mark.parametrize(
