@@ -104,10 +104,18 @@ verify-jaeger: $(STAMP) ## Send events through the real collector to the real Ja
 	@tests/jaeger/build.sh
 	$(VENV)/python -m pytest tests/jaeger -p no:xdist -s -q $(ARGS)
 
+.PHONY: dashboard-picture
+dashboard-picture: $(STAMP) ## Take the picture of the dashboard: eleven minutes of load, watched by a real Prometheus
+	@$(UV) pip install --quiet --require-hashes --python $(VENV)/python --target build/picture \
+		-r tests/picture/requirements.lock
+	@PYTHONPATH=tests $(VENV)/python -m picture.gather build/dashboard.json
+	@PYTHONPATH=tests:build/picture $(VENV)/python -m picture.draw build/dashboard.json otel/dashboard.png
+
 .PHONY: lock
 lock: $(STAMP) ## Write the locks anew (ARGS=--upgrade takes the newest versions)
 	$(UV) pip compile $(COMPILE) --all-extras --group dev $(ARGS) pyproject.toml -o requirements.lock
 	$(UV) pip compile $(COMPILE) --group fuzz $(ARGS) -o tests/fuzz/requirements.lock
+	$(UV) pip compile $(COMPILE) $(ARGS) tests/picture/requirements.in -o tests/picture/requirements.lock
 	$(UV) pip compile $(COMPILE) $(ARGS) tests/bench/peers.in -o tests/bench/peers.lock
 	$(UV) pip compile $(COMPILE) $(ARGS) tests/mutation/requirements.in -o tests/mutation/requirements.lock
 	$(UV) pip compile $(COMPILE) --no-deps $(ARGS) tests/n8n/requirements.in -o tests/n8n/requirements.lock

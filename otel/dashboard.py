@@ -10,6 +10,7 @@ from typing import Any
 from otel import instruments as of
 
 WIDE, HIGH = 8, 7  # of 24 columns
+STATS, LOW = 4, 4  # so many figures share the first row, which is low
 SOURCE = {"type": "prometheus", "uid": "${source}"}
 
 
@@ -47,6 +48,12 @@ PANELS = (  # in the order in which somebody who was woken reads
     ),
     Panel(title="Workers", what={"workers": f"max({of.WORKERS.prometheus})"}, kind="stat"),
     Panel(title="Dead letters", what={"dead": f"max({of.DEAD.prometheus})"}, kind="stat"),
+    Panel(
+        title="Redis' memory",
+        what={"{{app_queue_state}}": f"max by (app_queue_state) ({of.MEMORY.prometheus})"},
+        unit="bytes",
+        kind="stat",
+    ),
     Panel(
         title="In line, by lane",
         what={"{{app_lane}} {{app_queue_state}}": f"max by (app_lane, app_queue_state) ({of.QUEUED.prometheus})"},
@@ -100,11 +107,6 @@ PANELS = (  # in the order in which somebody who was woken reads
         },
     ),
     Panel(title="Steps, a second", what={"{{app_step}} {{app_outcome}}": _rate(of.STEPS, "app_step, app_outcome")}),
-    Panel(
-        title="Redis' memory",
-        what={"{{app_queue_state}}": f"max by (app_queue_state) ({of.MEMORY.prometheus})"},
-        unit="bytes",
-    ),
 )
 
 
@@ -128,13 +130,20 @@ def _panel(number: int, panel: Panel) -> dict[str, Any]:
         "title": panel.title,
         "type": panel.kind,
         "datasource": SOURCE,
-        "gridPos": {"x": number % 3 * WIDE, "y": number // 3 * HIGH, "w": WIDE, "h": HIGH},
+        "gridPos": _place(number),
         "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
         "targets": [
             {"refId": chr(ord("A") + at), "expr": expr, "legendFormat": legend, "datasource": SOURCE}
             for at, (legend, expr) in enumerate(panel.what.items())
         ],
     }
+
+
+def _place(number: int) -> dict[str, int]:
+    if number < STATS:
+        return {"x": number * 24 // STATS, "y": 0, "w": 24 // STATS, "h": LOW}
+    row, column = divmod(number - STATS, 24 // WIDE)
+    return {"x": column * WIDE, "y": LOW + row * HIGH, "w": WIDE, "h": HIGH}
 
 
 if __name__ == "__main__":

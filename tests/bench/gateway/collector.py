@@ -53,12 +53,13 @@ def run_collector(folder: Path, *, blocks: int, seconds: float, say: Say) -> lis
         env = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"}
         watched = opened.enter_context(hookmill(folder / "watched", env=env))
         alone = opened.enter_context(hookmill(folder / "alone"))
-        for number in range(blocks + 1):
+        for subject in (watched, alone):
+            ask(subject.url, rate=RATE, seconds=SETTLE)
+        for number in range(1, blocks + 1):
             for state in order.sample(list(seen), len(seen)):
                 say(f"block {number} of {blocks}: {state}")
                 told = _round(watched if state in MODES else alone, folder / "sink", state, port, seconds=seconds)
-                if number:  # the first warms up
-                    seen[state].append(told)
+                seen[state].append(told)
     return [_ill(state, seen) for state in seen]
 
 
@@ -67,8 +68,7 @@ def _round(subject: Subject, folder: Path, state: str, port: int, *, seconds: fl
     with ExitStack() as opened:
         if state in MODES and state != REFUSED:
             opened.enter_context(otlp_sink(folder, mode=MODES[state], port=port))
-        ask(subject.url, rate=RATE, seconds=SETTLE)
-        return ask(subject.url, rate=RATE, seconds=seconds)
+        return ask(subject.url, rate=RATE, seconds=SETTLE + seconds, settle=SETTLE)
 
 
 def _ill(state: str, seen: dict[str, list[OpenLoop]]) -> Ill:

@@ -128,12 +128,12 @@ def length_of(head: bytes) -> int:
 class Sender:
     """Sends by the schedule over connections that are free; what finds none waits its turn, and the clock runs."""
 
-    def __init__(self, requests: Requests, *, rate: float, due: int) -> None:
-        """Take what to send, how many a second, and how many in all."""
-        self._requests, self._gap, self._due = requests, 1 / rate, due
+    def __init__(self, requests: Requests, *, rate: float, due: int, settle: float = 0) -> None:
+        """Take what to send, how many a second, how many in all, and in how many seconds latencies do not count yet."""
+        self._requests, self._gap, self._due, self._settle = requests, 1 / rate, due, settle
         self._free: deque[Connection] = deque()
         self._waiting: deque[float] = deque()
-        self._sent = 0
+        self._sent = self._early = 0
         self.connections: list[Connection] = []
         self.latencies: list[float] = []
         self.late: list[float] = []
@@ -158,7 +158,7 @@ class Sender:
             async with asyncio.timeout(LEAD + self._due * self._gap + DRAIN):
                 await self.ended.wait()
         except TimeoutError:
-            self.errors["unanswered"] += self._due - len(self.latencies) - sum(self.errors.values())
+            self.errors["unanswered"] += self._due - self._over
         finally:
             loop.remove_reader(timer)
             os.close(timer)
@@ -182,15 +182,21 @@ class Sender:
 
     def answered(self, connection: Connection, status: str, intended: float) -> None:
         """Note an answer, and use the connection for what waits."""
-        if status == ACCEPTED:
+        if status == ACCEPTED and intended < self._start + self._settle:
+            self._early += 1
+        elif status == ACCEPTED:
             self.latencies.append(time.monotonic() - intended)
         else:
             self.errors[status] += 1
         self._free.append(connection)
         if self._waiting:
             self._send(self._waiting.popleft())
-        if len(self.latencies) + sum(self.errors.values()) >= self._due:
+        if self._over >= self._due:
             self.ended.set()
+
+    @property
+    def _over(self) -> int:
+        return self._early + len(self.latencies) + sum(self.errors.values())
 
 
 def open_timer(start: float, gap: float) -> int:
@@ -206,10 +212,10 @@ def open_timer(start: float, gap: float) -> int:
     return int(timer)
 
 
-async def run(url: str, *, rate: float, seconds: float, connections: int = CONNECTIONS) -> OpenLoop:
-    """Send at that rate for so long."""
+async def run(url: str, *, rate: float, seconds: float, connections: int = CONNECTIONS, settle: float = 0) -> OpenLoop:
+    """Send at that rate for so long; the first `settle` seconds of it do not count."""
     parts = urlsplit(url)
-    sender = Sender(Requests(parts), rate=rate, due=round(rate * seconds))
+    sender = Sender(Requests(parts), rate=rate, due=round(rate * seconds), settle=settle)
     await sender.connect(parts, connections)
     gc.collect()
     gc.disable()
@@ -236,9 +242,10 @@ def percentile_ms(values: list[float], share: float) -> float:
     return round(values[min(len(values) - 1, int(len(values) * share))] * 1000, 2) if values else float("nan")
 
 
-def ask(url: str, *, rate: float, seconds: float) -> OpenLoop:
+def ask(url: str, *, rate: float, seconds: float, settle: float = 0) -> OpenLoop:
     """Send from a process of its own, and wait for what it prints."""
-    command = [sys.executable, "-m", "bench.gateway.open_loop", url, "--rate", str(rate), "--seconds", str(seconds)]
+    command = [sys.executable, "-m", "bench.gateway.open_loop", url]
+    command += [f"--rate={rate}", f"--seconds={seconds}", f"--settle={settle}"]
     env = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
     told = subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True, timeout=seconds + 60)
     return OpenLoop(**json.loads(told.stdout))
@@ -250,8 +257,8 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--seconds", type=float, default=60)
-    options = parser.parse_args()
-    print(json.dumps(asdict(uvloop.run(run(options.url, rate=options.rate, seconds=options.seconds)))))
+    parser.add_argument("--settle", type=float, default=0)
+    print(json.dumps(asdict(uvloop.run(run(**vars(parser.parse_args()))))))
 
 
 if __name__ == "__main__":
