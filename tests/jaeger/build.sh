@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds Jaeger v2 and a collector of what otel/builder.yaml lists, into the cache folder; does nothing where they are.
+# Builds Jaeger v2 and a collector of what otel/builder.yaml lists, into the cache folder, unless they are there already.
 # Needs Go 1.26 or newer, and takes some 15 minutes of two cores. `build.sh --cached` only tells whether both are there.
 set -eu
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/hookmill/telemetry
@@ -13,7 +13,8 @@ newest=v1.76.1-0.20260720033334-798e4b0fcf22
 tagged=v1.76.0
 builder=go.opentelemetry.io/collector/cmd/builder@v0.155.0
 
-there() { [ -x "$cache/jaeger" ] && [ -x "$cache/otelcol" ]; }
+has_collector() { [ -x "$cache/otelcol" ] && cmp -s "$here/otel/builder.yaml" "$cache/builder.yaml"; }
+there() { [ -x "$cache/jaeger" ] && has_collector; }
 
 build_jaeger() {
     GOBIN=$cache go install -trimpath -ldflags '-s -w' "$jaeger/cmd/jaeger@$newest" && return
@@ -30,6 +31,7 @@ build_collector() {
     cp "$here/otel/builder.yaml" "$work/"
     (cd "$work" && ./builder --config builder.yaml --skip-get-modules --skip-compilation)
     (cd "$work/collector" && go build -mod=mod -trimpath -ldflags '-s -w' -o "$cache/otelcol" .)
+    cp "$here/otel/builder.yaml" "$cache/"
 }
 
 there && exit 0
@@ -42,4 +44,4 @@ mkdir -p "$cache"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 [ -x "$cache/jaeger" ] || build_jaeger
-[ -x "$cache/otelcol" ] || build_collector
+has_collector || build_collector

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -17,31 +20,37 @@ from pathlib import Path
 import httpx
 import pytest
 from fakes import model_server
+from fakes.collector import read_spans
 from fakes.model_server import status
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import Status, StatusCode
-from stack import CONFIG, Stack, until
+from stack import CONFIG, Served, Stack, until
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 from watched import APP, CANARY, MODELS, SOURCE, over, send
 
 from gateway.cli.embedded import free_port
 from gateway.cli.waterfall import draw, read_otlp
 
 ROOT = Path(__file__).parents[2]
+BASIC = base64.b64encode(b"pk-lf-1:sk-lf-2").decode()
 BUILT = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "hookmill/telemetry"
 
 
 class Jaeger:
     """A collector before a Jaeger, both as they are configured in otel/."""
 
-    def __init__(self, running: ExitStack, folder: Path, *, sampling: bool = False) -> None:
+    def __init__(self, running: ExitStack, folder: Path, *more: str, **env: str) -> None:
+        """Start both; `more` names the files beside collector.yaml."""
         names = ("JAEGER_HTTP", "JAEGER_GRPC", "JAEGER_OTLP", "COLLECTOR_HTTP", "COLLECTOR_GRPC", "COLLECTOR_METRICS")
-        env = {name: f"127.0.0.1:{free_port()}" for name in names} | {"SAMPLING_WAIT": "2s"}
+        env |= {name: f"127.0.0.1:{free_port()}" for name in names} | {"SAMPLING_WAIT": "2s"}
         self.url, self.collector = f"http://{env['JAEGER_HTTP']}", f"http://{env['COLLECTOR_HTTP']}"
         self.metrics = f"http://{env['COLLECTOR_METRICS']}/metrics"
-        configs = ["collector.yaml", *(["collector-sampling.yaml"] if sampling else [])]
+        configs = ["collector.yaml", *(f"collector-{one}.yaml" for one in more)]
         for program, files in (("jaeger", ["jaeger.yaml"]), ("otelcol", configs)):
             named = [f"--config={ROOT / 'otel' / one}" for one in files]
             running.enter_context(program_of([BUILT / program, *named], env, folder / f"{program}.log"))
@@ -87,10 +96,40 @@ def program_of(command, env, log):
         process.wait(20)
 
 
+class Langfuse:
+    """What takes OTLP over HTTP where Langfuse does, and keeps each request: its path, its headers, its spans."""
+
+    def __init__(self) -> None:
+        self.got = []
+        self._served = Served(Starlette(routes=[Route("/{path:path}", self._take, methods=["POST"])]))
+        self.url = self._served.url
+
+    async def _take(self, request):
+        body = await request.body()
+        body = gzip.decompress(body) if request.headers.get("content-encoding") == "gzip" else body
+        self.got.append((request.url.path, dict(request.headers), list(read_spans(body))))
+        return Response(b"", media_type="application/x-protobuf")
+
+    @property
+    def spans(self):
+        return [span for _, _, spans in self.got for span in spans]
+
+    def stop(self):
+        self._served.stop()
+
+
 @pytest.fixture(scope="module")
-def jaeger(tmp_path_factory):
+def langfuse():
+    made = Langfuse()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def jaeger(tmp_path_factory, langfuse):
+    secret = {"LANGFUSE_HOST": langfuse.url, "LANGFUSE_BASIC": BASIC}
     with ExitStack() as running:
-        yield Jaeger(running, tmp_path_factory.mktemp("jaeger"))
+        yield Jaeger(running, tmp_path_factory.mktemp("jaeger"), "langfuse", "services", **secret)
 
 
 @pytest.fixture(scope="module")
@@ -144,9 +183,31 @@ def test_figures_of_spans_are_counted_before_sampling(stack, jaeger):
     assert "traces_span_metrics_duration_seconds_bucket" in page
 
 
+def test_langfuse_gets_the_calls_of_models_and_nothing_else(stack, langfuse):
+    event_id = send(stack, "fine")
+    over(stack, event_id)
+    until(lambda: any(one.attributes.get("app.event.id") == event_id for one in langfuse.spans), within=30)
+    assert {path for path, _, _ in langfuse.got} == {"/api/public/otel/v1/traces"}
+    for _, headers, _ in langfuse.got:
+        assert headers["authorization"] == f"Basic {BASIC}"
+        assert headers["x-langfuse-ingestion-version"] == "4"
+    assert {(one.kind, one.attributes["gen_ai.operation.name"]) for one in langfuse.spans} == {("CLIENT", "chat")}
+    assert {one.name for one in langfuse.spans} <= {"chat a", "chat b"}
+
+
+def test_the_service_graph_shows_that_the_gateway_hands_over_to_the_worker(stack, jaeger):
+    over(stack, send(stack, "fine"))
+    page = until(lambda: found(jaeger.metrics, "traces_service_graph_request_total"), within=90)
+    edges = re.findall(r"^traces_service_graph_request_total\{(.*)\}", page, re.MULTILINE)
+    between = [dict(re.findall(r'(\w+)="([^"]*)"', one)) for one in edges]
+    handed = [one for one in between if one["client"] == "hookmill-gateway" and one["server"] == "hookmill-worker"]
+    assert handed, edges
+    assert {one["connection_type"] for one in handed} == {"messaging_system"}
+
+
 def test_sampling_keeps_errors_and_what_was_retried(tmp_path):
     with ExitStack() as running:
-        sampled = Jaeger(running, tmp_path, sampling=True)
+        sampled = Jaeger(running, tmp_path, "sampling")
         bad = [export(sampled.collector, {"app.attempt": 1}, failed=True) for _ in range(20)]
         again = [export(sampled.collector, {"app.attempt": 2}) for _ in range(20)]
         fine = [export(sampled.collector, {"app.attempt": 1}) for _ in range(200)]

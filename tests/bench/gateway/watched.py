@@ -22,7 +22,7 @@ ROWS = {
     "CPU per event, µs": lambda one: f"{one.medians.cpu_us:,.0f}",
     "CPU of the collector per event, µs": lambda one: figure(one.sink_cpu_us),
     "latency p50, p99, ms": lambda one: f"{one.medians.p50_ms:.1f}, {one.medians.p99_ms:.1f}",
-    "events whose spans arrived": lambda one: f"{one.arrived:.1%}",
+    "events whose spans arrived": lambda one: f"{one.arrived:.1%}" if one.arrived else "",
 }
 
 

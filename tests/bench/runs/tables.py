@@ -105,7 +105,7 @@ def tracing(ways: Sequence[Way]) -> str:
     for one in ways:
         rates = [f"{one.per_second:,.0f}", f"{one.least:,.0f}, {one.most:,.0f}", f"{one.to_none:.2f}"]
         cpu = [f"{one.cpu_us:,.0f}", figure(one.sink_cpu_us), "" if one.name == NONE else f"{one.arrived:.1%}"]
-        rows.append([f"{one.shape} step(s), {one.name}", *rates, *cpu])
+        rows.append([f"{steps(one.shape)}, {one.name}", *rates, *cpu])
     return markdown([head, *rows])
 
 
@@ -127,9 +127,14 @@ def programs() -> list[str]:
 def compared(report: Report, shape: str) -> str:
     """Give the comparison of runs of that shape."""
     base = report.base(shape)
-    steps = "one step" if SHAPES[shape] == 1 else f"{shape} steps"
     rows = [
-        [f"Runs of {steps}, {PROCESSES} x {THREADS}", "runs/s", "lowest, highest", "CPU per run, µs", "of its Redis"]
+        [
+            f"Runs of {steps(shape)}, {PROCESSES} x {THREADS}",
+            "runs/s",
+            "lowest, highest",
+            "CPU per run, µs",
+            "of its Redis",
+        ]
     ]
     rows[0] += ["to Celery"] if base else []
     for name in report.subjects:
@@ -139,6 +144,11 @@ def compared(report: Report, shape: str) -> str:
         row = [name, f"{median(rates):,.0f}", f"{min(rates):,.0f}, {max(rates):,.0f}", *cpu]
         rows.append(row + ([f"{ratio(report.samples, name, base, shape):.2f}"] if base else []))
     return markdown(rows)
+
+
+def steps(shape: str) -> str:
+    """Name a shape."""
+    return "one step" if SHAPES[shape] == 1 else f"{shape} steps"
 
 
 def asked(report: Report) -> str:
