@@ -12,6 +12,7 @@ jaeger=github.com/jaegertracing/jaeger
 newest=v1.76.1-0.20260720033334-798e4b0fcf22
 tagged=v1.76.0
 builder=go.opentelemetry.io/collector/cmd/builder@v0.155.0
+core=go.opentelemetry.io/collector/otelcol@v0.155.0
 
 has_collector() { [ -x "$cache/otelcol" ] && cmp -s "$here/otel/builder.yaml" "$cache/builder.yaml"; }
 there() { [ -x "$cache/jaeger" ] && has_collector; }
@@ -25,12 +26,17 @@ build_jaeger() {
     (cd "$work/jaeger" && go build -trimpath -ldflags '-s -w' -o "$cache/jaeger" ./cmd/jaeger)
 }
 
-# The builder would `go mod tidy`, which wants modules of tests too, and of those a proxy may lack some.
+# The builder would `go mod tidy`, which wants modules of tests too, and of those a proxy may lack some; so the modules that
+# it would name are named here.
 build_collector() {
     GOBIN=$work go install "$builder"
     cp "$here/otel/builder.yaml" "$work/"
     (cd "$work" && ./builder --config builder.yaml --skip-get-modules --skip-compilation)
-    (cd "$work/collector" && go build -mod=mod -trimpath -ldflags '-s -w' -o "$cache/otelcol" .)
+    cd "$work/collector"
+    go mod init hookmill.local/otelcol
+    sed -n 's/^ *- gomod: \([^ ]*\) \(v[^ ]*\)$/\1@\2/p' ../builder.yaml | xargs go get "$core"
+    go build -mod=mod -trimpath -ldflags '-s -w' -o "$cache/otelcol" .
+    cd "$here"
     cp "$here/otel/builder.yaml" "$cache/"
 }
 

@@ -203,6 +203,12 @@ def test_every_expression_of_the_dashboard_has_a_series_in_a_real_prometheus(sta
         until(lambda: not without_series(), within=60, every=1)
 
 
+def test_the_figures_of_the_ledger_reach_the_collector(stack, collector):
+    assert stack.url
+    until(lambda: {"app.queue.messages", "app.dead.letters", "app.llm.spent.usd"} <= collector.metrics.keys())
+    assert any(b"hookmill-ledger" in one for one in collector.raw)
+
+
 def test_canaries_are_in_redis_only_where_content_belongs(stack):
     event_id = send(stack, "dead")
     over(stack, event_id, "dead")
