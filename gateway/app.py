@@ -21,7 +21,7 @@ from gateway.admin import make_admin
 from gateway.admit import Admitter
 from gateway.body import Room
 from gateway.config import ConfigError, load_config
-from gateway.figures import push_figures
+from gateway.figures import pushing
 from gateway.gate import Clock, Gate, Present
 from gateway.hooks import Hooks
 from gateway.ledger import open_ledger
@@ -162,13 +162,10 @@ async def lifespan(
         clock=clock,
     )
     present.on_stop.append(gate.streams.leave)
-    pushing = asyncio.create_task(push_figures(ledger, figures)) if figures else None
     try:
-        yield {"gate": gate}
+        async with pushing(ledger, figures):
+            yield {"gate": gate}
     finally:
-        if pushing is not None:
-            pushing.cancel()
-            await asyncio.wait([pushing])
         await gate.streams.close()
         await gate.admitter.close()
         await ledger.close()

@@ -39,7 +39,6 @@ CAPTION = (
 COLUMNS, UNIT_X, UNIT_Y = 24, 0.62, 0.36  # of the grid, and inches of a unit
 MARGIN, HEAD, FOOT, GAP = 0.25, 0.55, 0.42, 0.1  # inches
 DPI = 110
-COLOURS = 64  # of the PNG: it is flat, and stays small
 PALETTE = ("#3274d9", "#e0752d", "#6d1f62", "#0f9d94", "#b5890c", "#7a63c9", "#5b6470", "#c15c8a")
 MEANT = {"done": "#37872d", "delivered": "#37872d", "accepted": "#3274d9", "dead": "#c4162a", "retry": "#e0752d",
          "failed": "#c4162a", "discarded": "#8e8e8e", "duplicate": "#8e8e8e", "checkpoint": "#8e8e8e"}  # fmt: skip
@@ -71,7 +70,7 @@ def draw(dashboard: dict[str, Any], series: dict[str, list[Any]], *, into: Path,
         (stat if panel["type"] == "stat" else graph)(figure, frame, panel, lines, (width, height))
     figure.savefig(into, facecolor=PAPER)
     plt.close(figure)
-    Image.open(into).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(into, optimize=True)
+    Image.open(into).convert("RGB").quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(into)
 
 
 def place(grid: dict[str, int], height: float) -> Box:

@@ -10,6 +10,7 @@ import asyncio
 import json
 import random
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import httpx
@@ -113,7 +114,13 @@ async def send(stack: Stack, clock: Callable[[], float]) -> None:
             kind = kind or ("poison" if drawn < 0.02 else "noise" if drawn < 0.06 else "fine")
             body = json.dumps({"kind": kind, "text": f"Where is   my order {CHANCE.random()}?"}).encode()
             headers = stack.signed(body, event_id=event_id) | ({"webhook-signature": "v1,AAAA"} if forged else {})
-            await client.post(f"{stack.url}/hooks/{source}", content=body, headers=headers)
+            await deliver(source, body, headers)
+
+        async def deliver(source: str, body: bytes, headers: dict[str, str]) -> None:
+            while True:
+                with suppress(httpx.TransportError):  # a connection that was idle may be closed as it is used
+                    await client.post(f"{stack.url}/hooks/{source}", content=body, headers=headers)
+                    return
 
         async def stream(source: str, rate: float) -> None:
             number = 0
@@ -128,7 +135,7 @@ async def send(stack: Stack, clock: Callable[[], float]) -> None:
             body = json.dumps({"kind": "fine", "text": f"Again {CHANCE.random()}"}).encode()
             headers = stack.signed(body)
             for _ in range(2):
-                await client.post(f"{stack.url}/hooks/{source}", content=body, headers=headers)
+                await deliver(source, body, headers)
 
         async def rush(at: int, count: int) -> None:
             await asyncio.sleep(at - clock())

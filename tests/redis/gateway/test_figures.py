@@ -57,6 +57,16 @@ def test_while_redis_is_away_nothing_is_pushed_and_afterwards_it_goes_on(own_red
     until(lambda: collector.requests > before)
 
 
+def test_an_end_comes_at_any_moment_also_while_figures_are_read(start, redis_url, collector):
+    exporter = OTLPMetricExporter(f"{collector.url}/v1/metrics", timeout=1)
+    for _ in range(4):
+        gateway = start(redis_url, figures=Figures(exporter, every=timedelta(milliseconds=2)))
+        before = collector.requests
+        until(lambda before=before: collector.requests > before)
+        gateway.stop()
+        assert not gateway.thread.is_alive()
+
+
 def accepted(collector):
     [told] = [one for one in collector.metrics["app.outcomes"][-1].sum.data_points if said(one) == "accepted"]
     return told.as_int
