@@ -101,6 +101,7 @@ mutants: $(MUTMUT) ## Break verify/ and the Lua scripts in small ways: do the te
 
 .PHONY: verify-jaeger
 verify-jaeger: $(STAMP) ## Send events through the real collector to the real Jaeger (builds both with Go, once)
+	@.ci/setup tests
 	@tests/jaeger/build.sh
 	$(VENV)/python -m pytest tests/jaeger -p no:xdist -s -q $(ARGS)
 
