@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 KINDS = {kind: kind.value + 1 for kind in SpanKind}  # OTLP begins with "unspecified"
 KNOWN = 4096  # attributes that are remembered
-FIELDS = {bool: "bool_value", str: "string_value", int: "int_value", float: "double_value"}
+FIELDS = {bool: "bool_value", str: "string_value", int: "int_value", float: "double_value"}  # a bool is an int, too
 LOCAL = SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK  # what the SDK says of a parent that is not known to be remote
 
 
@@ -84,5 +84,5 @@ def _ids(place: SpanContext) -> tuple[bytes, bytes]:
 @lru_cache(KNOWN, typed=True)
 def _attribute(name: str, value: Any) -> KeyValue:
     told = KeyValue(key=name)
-    setattr(told.value, FIELDS[type(value)], value)
+    setattr(told.value, next(field for kind, field in FIELDS.items() if isinstance(value, kind)), value)
     return told

@@ -10,6 +10,7 @@ import json
 import math
 import re
 import sys
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,6 @@ import matplotlib.dates as mdates
 from matplotlib import pyplot as plt
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from PIL import Image
 
 from otel.dashboard import make_dashboard
 
@@ -34,19 +34,30 @@ if TYPE_CHECKING:
 
 CAPTION = (
     "Layout, titles, units, queries: otel/dashboards/hookmill.json. Values: a real Prometheus that scraped a real "
-    "gateway and two workers. Drawn by matplotlib, not by Grafana."
+    "gateway and two workers. Series that stayed 0 are left out. Drawn by matplotlib, not by Grafana."
 )
 COLUMNS, UNIT_X, UNIT_Y = 24, 0.62, 0.36  # of the grid, and inches of a unit
 MARGIN, HEAD, FOOT, GAP = 0.25, 0.55, 0.42, 0.1  # inches
 DPI = 110
 PALETTE = ("#3274d9", "#e0752d", "#6d1f62", "#0f9d94", "#b5890c", "#7a63c9", "#5b6470", "#c15c8a")
-MEANT = {"done": "#37872d", "delivered": "#37872d", "accepted": "#3274d9", "dead": "#c4162a", "retry": "#e0752d",
-         "failed": "#c4162a", "discarded": "#8e8e8e", "duplicate": "#8e8e8e", "checkpoint": "#8e8e8e"}  # fmt: skip
+MEANT = {"done": "#37872d", "delivered": "#73bf69", "computed": "#37872d", "accepted": "#3274d9", "dead": "#c4162a",
+         "failed": "#c4162a", "retry": "#e0752d", "waiting": "#e0a30c", "discarded": "#8e8e8e", "duplicate": "#9c6fd0",
+         "checkpoint": "#5794f2"}  # fmt: skip
 INK, FAINT, PAPER, EDGE = "#24292e", "#6e7781", "#f4f5f7", "#d8dbdf"
 STYLE = {"font.family": "DejaVu Sans", "font.size": 8, "axes.edgecolor": EDGE, "axes.labelcolor": FAINT,
          "xtick.color": FAINT, "ytick.color": FAINT, "text.color": INK, "axes.linewidth": 0.8}  # fmt: skip
 SECONDS = ((3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms"))
 BYTES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canvas:
+    """Where a panel is drawn: its frame, and the size of the whole, in inches; `span` is the time that it shows."""
+
+    figure: Figure
+    frame: Box
+    size: tuple[float, float]
+    span: tuple[datetime, datetime]
 
 
 def draw(dashboard: dict[str, Any], series: dict[str, list[Any]], *, into: Path, caption: str) -> None:
@@ -57,20 +68,21 @@ def draw(dashboard: dict[str, Any], series: dict[str, list[Any]], *, into: Path,
     width, height = COLUMNS * UNIT_X + 2 * MARGIN, rows * UNIT_Y + HEAD + FOOT
     figure = plt.figure(figsize=(width, height), dpi=DPI, facecolor=PAPER)
     figure.text(MARGIN / width, 1 - 0.22 / height, dashboard["title"], size=14, weight="bold", va="center")
-    figure.text(1 - MARGIN / width, 1 - 0.22 / height, span(series), size=9, color=FAINT, va="center", ha="right")
+    shown_time = first, last = span(series)
+    when = f"{first:%Y-%m-%d %H:%M:%S} to {last:%H:%M:%S}"
+    figure.text(1 - MARGIN / width, 1 - 0.22 / height, when, size=9, color=FAINT, va="center", ha="right")
     figure.text(MARGIN / width, 0.2 / height, caption, size=8, color=FAINT, va="center")
     for panel in dashboard["panels"]:
-        frame = place(panel["gridPos"], height)
         lines = [
             (legend(t["legendFormat"], one["metric"]), one["values"])
             for t in panel["targets"]
             for one in series[t["expr"]]
         ]
-        card(figure, frame, panel["title"], (width, height))
-        (stat if panel["type"] == "stat" else graph)(figure, frame, panel, lines, (width, height))
+        on = Canvas(figure=figure, frame=place(panel["gridPos"], height), size=(width, height), span=shown_time)
+        card(on, panel["title"])
+        (stat if panel["type"] == "stat" else graph)(on, panel, lines)
     figure.savefig(into, facecolor=PAPER)
     plt.close(figure)
-    Image.open(into).convert("RGB").quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(into)
 
 
 def place(grid: dict[str, int], height: float) -> Box:
@@ -86,9 +98,10 @@ def axes(figure: Figure, box: Box, size: tuple[float, float]) -> Axes:
     return figure.add_axes((left / size[0], bottom / size[1], wide / size[0], high / size[1]))
 
 
-def card(figure: Figure, frame: Box, title: str, size: tuple[float, float]) -> None:
+def card(canvas: Canvas, title: str) -> None:
     """Draw the panel's own paper, and its title."""
-    on = axes(figure, frame, size)
+    frame = canvas.frame
+    on = axes(canvas.figure, frame, canvas.size)
     on.set(xlim=(0, frame[2]), ylim=(0, frame[3]))
     on.axis("off")
     shape = FancyBboxPatch((0.01, 0.01), frame[2] - 0.02, frame[3] - 0.02, boxstyle="round,pad=0,rounding_size=0.05")
@@ -97,42 +110,41 @@ def card(figure: Figure, frame: Box, title: str, size: tuple[float, float]) -> N
     on.text(0.12, frame[3] - 0.17, title, size=9, weight="bold", va="center")
 
 
-def stat(
-    figure: Figure, frame: tuple[float, ...], panel: dict[str, Any], lines: list[Any], size: tuple[float, float]
-) -> None:
+def stat(on: Canvas, panel: dict[str, Any], lines: list[Line]) -> None:
     """Write the last value of each series, large, above what it did."""
+    figure, frame, size = on.figure, on.frame, on.size
     unit, wide = panel["fieldConfig"]["defaults"]["unit"], frame[2] / max(1, len(lines))
     for number, (name, values) in enumerate(lines):
-        on = axes(figure, (frame[0] + number * wide, frame[1] + 0.04, wide, frame[3] - 0.34), size)
-        on.axis("off")
+        part = axes(figure, (frame[0] + number * wide, frame[1] + 0.04, wide, frame[3] - 0.34), size)
+        part.axis("off")
         colour = colours([one for one, _ in lines])[number]
-        below = on.inset_axes((0.04, 0.0, 0.92, 0.42))
+        below = part.inset_axes((0.04, 0.0, 0.92, 0.42))
         below.axis("off")
         times, heights = points(values)
         below.fill_between(times, heights, color=colour, alpha=0.18, linewidth=0)
         below.plot(times, heights, color=colour, linewidth=1.1)
         below.set_ylim(0, max([*heights, 1e-9]) * 1.05)
         large = {"size": 19, "weight": "bold", "color": colour, "ha": "center", "va": "center"}
-        on.text(0.5, 0.66, shown(heights[-1], unit), transform=on.transAxes, **large)
+        part.text(0.5, 0.66, shown(heights[-1], unit), transform=part.transAxes, **large)
         small = {"size": 7.5, "color": FAINT, "va": "top"}
-        on.text(0.05, 0.98, name if len(lines) > 1 else "", transform=on.transAxes, **small)
+        part.text(0.05, 0.98, name if len(lines) > 1 else "", transform=part.transAxes, **small)
 
 
-def graph(
-    figure: Figure, frame: tuple[float, ...], panel: dict[str, Any], lines: list[Any], size: tuple[float, float]
-) -> None:
+def graph(on: Canvas, panel: dict[str, Any], lines: list[Line]) -> None:
     """Draw the series over time, and their legend below."""
+    figure, frame, size = on.figure, on.frame, on.size
     unit = panel["fieldConfig"]["defaults"]["unit"]
     lines = [one for one in lines if any(value for _, value in zip(*points(one[1]), strict=True))] or lines[:1]
     rows = legend_rows([name for name, _ in lines], frame[2] - 0.3)
     low = 0.3 + 0.17 * len(rows)
-    on = axes(figure, (frame[0] + 0.62, frame[1] + low, frame[2] - 0.78, frame[3] - low - 0.36), size)
+    part = axes(figure, (frame[0] + 0.62, frame[1] + low, frame[2] - 0.78, frame[3] - low - 0.36), size)
     for (name, values), colour in zip(lines, colours([name for name, _ in lines]), strict=True):
         times, heights = points(values)
-        on.plot(times, heights, color=colour, linewidth=1.3, label=name)
+        part.plot(times, heights, color=colour, linewidth=1.3, label=name)
         if len(lines) <= 3:
-            on.fill_between(times, heights, color=colour, alpha=0.08, linewidth=0)
-    dress(on, unit)
+            part.fill_between(times, heights, color=colour, alpha=0.08, linewidth=0)
+    dress(part, unit)
+    part.set_xlim(*on.span)
     paper = axes(figure, (frame[0] + 0.15, frame[1] + 0.06, frame[2] - 0.3, 0.17 * len(rows)), size)
     paper.set(xlim=(0, frame[2] - 0.3), ylim=(len(rows), 0))
     paper.axis("off")
@@ -199,17 +211,16 @@ def shown(value: float, unit: str) -> str:
         size, name = next((one for one in steps if abs(value) >= one[0]), steps[-1])
         return f"{value / size:.3g} {name}" if value else "0"
     if unit == "percentunit":
-        return f"{value:.0%}"
+        return f"{value:.1%}" if 0 < value < 0.1 else f"{value:.0%}"
     if unit == "currencyUSD":
         return f"${value:.2g}" if value else "$0"
     return f"{value:.3g}"
 
 
-def span(series: dict[str, list[Any]]) -> str:
+def span(series: dict[str, list[Any]]) -> tuple[datetime, datetime]:
     """Give the time of the picture."""
     times = [at for found in series.values() for one in found for at, _ in one["values"]]
-    first, last = (datetime.fromtimestamp(one) for one in (min(times), max(times)))  # noqa: DTZ006
-    return f"{first:%Y-%m-%d %H:%M:%S} to {last:%H:%M:%S}"
+    return datetime.fromtimestamp(min(times)), datetime.fromtimestamp(max(times))  # noqa: DTZ006
 
 
 if __name__ == "__main__":

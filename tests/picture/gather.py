@@ -21,7 +21,8 @@ from stack import Stack
 
 from otel.dashboard import make_dashboard
 
-SHOWN = LENGTH - 30  # seconds; before that, two scrapes had not yet come
+SHOWN = LENGTH - 40  # seconds; before that, two scrapes had not yet come
+AFTER = 10  # seconds, so that the last rush is not over
 STEP = 5
 ENV = {
     "OTEL_METRICS_EXPORTER": "prometheus",
@@ -50,6 +51,7 @@ def gather(folder: Path) -> dict[str, list[Any]]:
                 stack.start_worker(runs=8, deliveries=4)
             with prometheus(stack, folder, every=f"{STEP}s") as url:
                 _, end = play(stack, provider)
+                end -= AFTER
                 over = {"start": str(end - SHOWN), "end": str(end), "step": str(STEP)}
                 return {expr: query(url, expr, **over) for expr in exprs}
 
