@@ -77,8 +77,13 @@ def kind_of(node: Node) -> str:
 
 def tells_hookmill(workflow: Workflow) -> bool:
     """Tell whether Hookmill hears when it fails: what it delivers is then delivered again, or becomes a dead letter."""
-    triggers = [node.get("parameters") or {} for node in workflow["nodes"] if kind_of(node) == HOOKMILL_TRIGGER]
-    return bool(triggers) and all(one.get("responseMode", "lastNode") == "lastNode" for one in triggers)
+    triggers = [node for node in workflow["nodes"] if kind_of(node) in TRIGGERS]
+    return bool(triggers) and all(map(_answers_at_the_end, triggers))
+
+
+def _answers_at_the_end(trigger: Node) -> bool:
+    mode = (trigger.get("parameters") or {}).get("responseMode", "lastNode")
+    return kind_of(trigger) == HOOKMILL_TRIGGER and mode == "lastNode"
 
 
 def wrong_node(node: Node) -> Iterator[str]:

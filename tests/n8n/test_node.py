@@ -295,15 +295,17 @@ def test_a_workflow_with_such_a_credential_is_not_published(live, tmp_path):
     place_file = live.folder / "n8n.toml"
     told = place_file.read_text()
     place_file.write_text(f'{told}\n[credentials.hookmillBroken]\ntype = "hookmillSinkApi"\nsecrets = ""\n')
+    before = executions(live)
     try:
-        ended = live.hookmill("push", "--wait", "10", folder=tmp_path)
+        live.hookmill("push", "--wait", "5", folder=tmp_path)
     finally:
         place_file.write_text(told)
-    assert "Hookmill / unpublished is not live" in ended.stderr
-    [(why,)] = ask_database(
-        live, "select errorMessage from workflow_publication_trigger_status where workflowId = 'hookmillUnpublished'"
-    )
+    failed = "select errorMessage from workflow_publication_trigger_status where workflowId = 'hookmillUnpublished'"
+    [(why,)] = until(lambda: ask_database(live, f"{failed} and errorMessage is not null"), within=60, every=1)
     assert "Signing secrets: there is no secret" in why
+    for key in (NODE_KEY, b""):
+        assert deliver(live, result(event()), path="hookmill-unpublished", key=key).status_code in {404, 500}
+    assert executions(live) == before
 
 
 # Hookmill

@@ -49,9 +49,14 @@ def test_who_answers_before_the_end_wants_an_error_workflow(tmp_path):
     def at_once(_, trigger):
         trigger["parameters"]["responseMode"] = "onReceived"
 
+    def by_schedule_too(workflow, trigger):
+        other = {"name": "Daily", "type": "n8n-nodes-base.scheduleTrigger", "typeVersion": 1.3, "parameters": {}}
+        workflow["nodes"].append(trigger | other | {"webhookId": ""})
+
     lacking = "settings.errorWorkflow is not the id of a workflow here"
     assert complaints(tmp_path, at_once) == [lacking]
     assert complaints(tmp_path, lambda workflow, _: workflow["settings"].update(errorWorkflow="nobody12")) == [lacking]
+    assert complaints(tmp_path, by_schedule_too) == [lacking]
     assert complaints(tmp_path, lambda *_: None) == []
 
 
