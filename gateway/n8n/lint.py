@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from gateway.n8n.form import CONFIG, Node, Workflow, dump, normalised
-from gateway.n8n.nodes import HOOKMILL_TRIGGER, TRIGGERS, kind_of, tells_hookmill, wrong_node
+from gateway.n8n.nodes import OUR_TRIGGER, TRIGGERS, kind_of, tells_hookmill, wrong_node
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -209,7 +209,7 @@ def paths_of(workflow: Workflow) -> list[str]:
     found = []
     for node in workflow["nodes"]:
         parameters = node.get("parameters") or {}
-        if kind_of(node) in {"webhook", HOOKMILL_TRIGGER}:
+        if kind_of(node) in {"webhook", OUR_TRIGGER}:
             found.append(f"webhook/{parameters.get('path', '')}")
         elif kind_of(node) == "formTrigger":
             found.append(f"form/{(parameters.get('options') or {}).get('path', '')}")

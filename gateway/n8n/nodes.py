@@ -44,14 +44,14 @@ VERSIONS: dict[str, tuple[float, ...]] = {
 }
 """Types and versions that run in n8n 2.41 and are not of those that 3.0 removed; the tests ask a real n8n for them."""
 
-HOOKMILL_TRIGGER = "n8n-nodes-hookmill.hookmillTrigger"
-OURS: dict[str, tuple[float, ...]] = {"n8n-nodes-hookmill.hookmill": (1,), HOOKMILL_TRIGGER: (1,)}
+OUR_TRIGGER = "n8n-nodes-hookmill.hookmillTrigger"
+OURS: dict[str, tuple[float, ...]] = {"n8n-nodes-hookmill.hookmill": (1,), OUR_TRIGGER: (1,)}
 """The nodes of n8n-workflows/node, which an n8n has only where that package is installed."""
 
 TRIGGERS = frozenset(
     {
         *("errorTrigger", "executeWorkflowTrigger", "formTrigger", "manualTrigger", "n8nTrigger"),
-        *("scheduleTrigger", "webhook", HOOKMILL_TRIGGER),
+        *("scheduleTrigger", "webhook", OUR_TRIGGER),
     }
 )
 REFUSED = {
@@ -83,7 +83,7 @@ def tells_hookmill(workflow: Workflow) -> bool:
 
 def _answers_at_the_end(trigger: Node) -> bool:
     mode = (trigger.get("parameters") or {}).get("responseMode", "lastNode")
-    return kind_of(trigger) == HOOKMILL_TRIGGER and mode == "lastNode"
+    return kind_of(trigger) == OUR_TRIGGER and mode == "lastNode"
 
 
 def wrong_node(node: Node) -> Iterator[str]:
