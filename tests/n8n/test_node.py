@@ -35,6 +35,7 @@ from gateway.n8n.form import dump, normalised
 PATH = "hookmill-trigger"
 NODE = "n8n-nodes-hookmill.hookmill"
 UNKNOWN = "evt_" + "0" * 26
+UNPUBLISHED = "hookmillUnpublished"
 CREDENTIALS = {
     "send": {"hookmillSourceApi": {"id": "hookmillSource", "name": "Hookmill / secret of the source"}},
     "": {"hookmillApi": {"id": "hookmillApi", "name": "Hookmill / token"}},
@@ -104,14 +105,32 @@ def probe():
 
 
 @pytest.fixture(scope="module")
-def live(place, tmp_path_factory):
-    """The examples and the probe, published."""
+def editor(place):
+    """A client of n8n's own API, as its owner."""
+    with httpx.Client(base_url=place.n8n.url, timeout=60, trust_env=False) as client:
+        login = {"emailOrLdapLoginId": OWNER, "password": PASSWORD}
+        assert client.post("/rest/login", json=login).status_code == 200
+        yield client
+
+
+@pytest.fixture(scope="module")
+def live(place, editor, tmp_path_factory):
+    """The examples and the probe, published; afterwards they are gone again, as other tests pull what is there."""
     folder = tmp_path_factory.mktemp("node")
     for path in (PACKAGE / "examples").glob("*.json"):
         shutil.copy(path, folder)
     (folder / "probe.json").write_text(dump(probe()))
     place.push(folder=folder)
-    return place
+    yield place
+    for one in [json.loads(path.read_text())["id"] for path in folder.glob("*.json")]:
+        remove(editor, one)
+
+
+def remove(editor, workflow_id):
+    """Delete a workflow, which n8n does once it is archived and its URLs are no longer served."""
+    archived = editor.post(f"/rest/workflows/{workflow_id}/archive", json={})
+    assert archived.status_code == 200, archived.text
+    until(lambda: editor.delete(f"/rest/workflows/{workflow_id}").status_code == 200, within=60, every=1)
 
 
 def ask(place, operation, **told):
@@ -246,15 +265,6 @@ def test_thirty_copies_at_once_are_told_once(live):
     assert len(live.chat.texts(one)) == 1
 
 
-@pytest.fixture(scope="module")
-def editor(live):
-    """A client of n8n's own API, as its owner."""
-    with httpx.Client(base_url=live.n8n.url, timeout=30, trust_env=False) as client:
-        login = {"emailOrLdapLoginId": OWNER, "password": PASSWORD}
-        assert client.post("/rest/login", json=login).status_code == 200
-        yield client
-
-
 @contextmanager
 def changed(editor, name, kind, right, wrong):
     """A credential is wrong for a while."""
@@ -285,9 +295,9 @@ def test_a_credential_that_cannot_be_used_lets_nobody_in(live, editor, wrong):
     assert deliver(live, result(one)).status_code == 200
 
 
-def test_a_workflow_with_such_a_credential_is_not_published(live, tmp_path):
+def test_a_workflow_with_such_a_credential_is_not_published(live, editor, tmp_path):
     workflow = json.loads((PACKAGE / "examples" / "chain-events.json").read_text())
-    workflow |= {"id": "hookmillUnpublished", "name": "Hookmill / unpublished"}
+    workflow |= {"id": UNPUBLISHED, "name": "Hookmill / unpublished"}
     trigger = next(node for node in workflow["nodes"] if node["name"] == "On delivery")
     trigger["parameters"]["path"] = "hookmill-unpublished"
     trigger["credentials"]["hookmillSinkApi"]["id"] = "hookmillBroken"
@@ -300,12 +310,13 @@ def test_a_workflow_with_such_a_credential_is_not_published(live, tmp_path):
         live.hookmill("push", "--wait", "5", folder=tmp_path)
     finally:
         place_file.write_text(told)
-    failed = "select errorMessage from workflow_publication_trigger_status where workflowId = 'hookmillUnpublished'"
+    failed = f"select errorMessage from workflow_publication_trigger_status where workflowId = '{UNPUBLISHED}'"
     [(why,)] = until(lambda: ask_database(live, f"{failed} and errorMessage is not null"), within=60, every=1)
     assert "Signing secrets: there is no secret" in why
     for key in (NODE_KEY, b""):
         assert deliver(live, result(event()), path="hookmill-unpublished", key=key).status_code in {404, 500}
     assert executions(live) == before
+    remove(editor, UNPUBLISHED)
 
 
 # Hookmill
