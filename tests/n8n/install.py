@@ -102,6 +102,7 @@ def environment(made: Installed) -> dict[str, str]:
     return kept | {
         "PATH": f"{made.node.parent}{os.pathsep}{os.environ['PATH']}",
         "N8N_USER_FOLDER": str(made.folder / "user"),
+        "NODE_USE_SYSTEM_CA": "1",  # trust what this machine trusts, as uv is told below
         "npm_config_nodedir": str(made.wheel),
         "npm_config_cache": str(made.folder.parent / "npm"),
     }
