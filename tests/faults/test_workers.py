@@ -71,8 +71,14 @@ def test_a_worker_whose_clock_is_wrong_by_five_minutes(world, play):
     row = play.check("a worker's clock is wrong by +5 and by -5 minutes", remark=remark)
     for worker in skewed:
         world.stop(worker)
-    assert row.extra_calls == 0
-    assert (row.dead, row.repetitions) == (0, 0)
+    assert (row.extra_calls, row.dead) == (0, 0)
+    assert row.repetitions <= sum(unheard(world.log(worker)) for worker in skewed)
+
+
+def unheard(log: str) -> int:
+    """Count the posts to the sink whose answer did not come in time: what it took may be posted again."""
+    attempts = [line for line in log.splitlines() if '"event":"delivery.attempted"' in line]
+    return sum('"error_class":"transient"' in line for line in attempts)
 
 
 def test_poison_by_exception_ends_as_a_dead_letter_and_hurts_no_neighbour(play):

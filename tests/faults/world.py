@@ -179,6 +179,10 @@ class World:
         lines = self.stack.log("gateway").splitlines()[self._told :]
         return max(json.loads(line).get("took", 0.0) for line in lines if line.startswith("{"))
 
+    def log(self, worker: subprocess.Popen[bytes]) -> str:
+        """Give what a worker has written."""
+        return self.stack.log(f"worker{self.stack.workers.index(worker)}")
+
     def ready(self) -> None:
         """Wait until every worker that runs can begin work."""
         for number, worker in enumerate(self.stack.workers):
