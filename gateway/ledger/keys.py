@@ -76,7 +76,7 @@ KEYS = {
     # Workers by the time of their last sweep, in ms: zset. Those unseen for a minute are dropped.
     "workers": f"{TAG}:workers",
     # Whose turn it is to do what one process does for all: string. TTL until the next turn.
-    "turn": f"{TAG}:turn:",
+    "duty": f"{TAG}:duty:",
     # API tokens: hash sha256 -> JSON name, scopes, expiry. Kept until revoked.
     "tokens": f"{TAG}:tokens",
 }

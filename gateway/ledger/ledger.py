@@ -186,7 +186,7 @@ class Ledger(Letters):
 
     async def take_turn(self, what: str, within: timedelta) -> bool:
         """Take the turn to do what one process does for all; False if somebody has taken it within that time."""
-        return bool(await answer(self.redis.set(key("turn", what), 1, nx=True, px=ms(within))))
+        return bool(await answer(self.redis.set(key("duty", what), 1, nx=True, px=ms(within))))
 
     async def keep_receipt(self, delivery_id: str, receipt: bytes, *, dead: bool) -> None:
         """Keep what a sink answered to an attempt that failed (JSON), for as long as the delivery."""
