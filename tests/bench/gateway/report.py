@@ -85,6 +85,7 @@ def aims(report: Report) -> Iterator[Aim]:
     for ill in report.ills:
         if ill.state in MODES and ill.state != HEALTHY:
             yield most(f"p50, collector {ill.state}, to healthy: lower end of the interval", ill.to_healthy[1], 1)
+            yield least(f"p50, collector {ill.state}, to healthy: upper end of the interval", ill.to_healthy[2], 1)
 
 
 def least(what: str, measured: float, bound: float) -> Aim:
