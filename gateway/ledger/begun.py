@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from gateway.ledger.event import Event, Work
 
 
 def make_work(  # noqa: PLR0917 - the reply of begin.lua, in its order
-    work_id: str, fence: str, flat: list[bytes], record: bytes, body: bytes, saved: list[bytes], result: bytes | None
+    work_id: str, fence: str, fields: list[Any], record: bytes, body: bytes, saved: list[bytes], result: bytes | None
 ) -> Work:
     """Make a work of what begin.lua answered; a record that is none raises one of `BROKEN`."""
-    fields = dict(zip(flat[::2], flat[1::2], strict=True))
-    received, since = int(fields[b"received"]), int(fields.get(b"since", fields[b"received"]))
-    age = timedelta(milliseconds=int(fields[b"at"]) - since)
+    kind, generation, attempts, lives, received_ms, since_ms, now, timeout, sink = fields
+    received = int(received_ms)
+    since = int(since_ms or received)
+    age = timedelta(milliseconds=now - since)
     return Work(
         id=work_id,
-        kind="delivery" if fields[b"kind"] == b"delivery" else "run",
+        kind="delivery" if kind == b"delivery" else "run",
         fence=fence,
         event=Event.restore(record, body),
-        generation=int(fields[b"generation"]),
-        attempts=int(fields[b"attempts"]),
-        lives=int(fields[b"lives"]),
+        generation=int(generation),
+        attempts=int(attempts),
+        lives=lives,
         age=age,
         waited=age,
         replayed=since if since != received else 0,
         made_at=received,
-        time_left=timedelta(milliseconds=int(fields[b"timeout"])),
-        sink=fields.get(b"sink", b"").decode(),
+        time_left=timedelta(milliseconds=int(timeout)),
+        sink=(sink or b"").decode(),
         checkpoints={step.decode(): output for step, output in zip(saved[::2], saved[1::2], strict=True)},
         result=result,
     )

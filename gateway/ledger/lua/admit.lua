@@ -130,8 +130,7 @@ local function store(rules, event, remaining)
     place(rules, id)
     return { 'accepted', id, 'queued', 0, remaining }
   end
-  redis.call('HSET', K.work .. id, 'reason', flaw, 'class', 'permanent')
-  close(id, 'dead', now, ARGV[1], ARGV[2])
+  close(read(id), 'dead', now, ARGV[1], ARGV[2], 'reason', flaw, 'class', 'permanent')
   return { 'accepted', id, 'dead', 0, remaining }
 end
 

@@ -3,14 +3,15 @@
 -- KEYS  1 any key of ours
 -- ARGV  1 id, 2 fence, 3 lease ms, 4 most lives, 5 keep dead ms
 -- Returns  { 'gone' | 'done' | 'busy' | 'waiting' | 'paused' | 'dead' }, or
---          { 'start', work fields, event record, event body, checkpoints (a delivery: the steps of its run), its run's result }
+--          { 'start', { kind, generation, attempts, lives, received ms, since ms, now ms, timeout ms, sink }, event record,
+--          event body, checkpoints (a delivery: the steps of its run), its run's result }
 
 local id, fence, lease, most = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = clock()
 
 local function begin()
-  local work = redis.call('HMGET', K.work .. id, 'state', 'group', 'lives', 'timeout', 'run')
-  local state, group, run = work[1], work[2], work[5]
+  local work = read(id, 'kind', 'attempts', 'lives', 'received', 'since', 'timeout', 'sink')
+  local state, group, run = work.state, work.group, work.run
 
   if not state then return { 'gone' } end
   if TERMINAL[state] then return { 'done' } end
@@ -25,21 +26,22 @@ local function begin()
     return { 'paused' }
   end
 
-  local lives = tonumber(work[3]) + 1
+  local lives = tonumber(work.lives) + 1
   if lives > most then
-    redis.call('HSET', K.work .. id, 'reason', 'its worker died ' .. most .. ' times', 'class', 'crash', 'fence', fence)
-    close(id, 'dead', now, nil, ARGV[5])
+    local reason = 'its worker died ' .. most .. ' times'
+    close(work, 'dead', now, nil, ARGV[5], 'reason', reason, 'class', 'crash', 'fence', fence)
     return { 'dead' }
   end
-  local deadline = now + tonumber(work[4])
-  redis.call('HSET', K.work .. id, 'state', 'running', 'fence', fence, 'lives', lives, 'deadline', deadline, 'at', now)
-  redis.call('HDEL', K.work .. id, 'due')
+  local deadline = now + tonumber(work.timeout)
+  redis.call('HSET', K.work .. id, 'state', 'running', 'fence', fence, 'lives', lives, 'deadline', deadline, 'at', now,
+    'due', '')
   redis.call('ZADD', K.due, now + lease, id)
 
   local event = run or id
   local record = redis.call('HMGET', K.event .. event, 'record', 'body')
   return {
-    'start', redis.call('HGETALL', K.work .. id), record[1], record[2],
+    'start', { work.kind, work.generation, work.attempts, lives, work.received, work.since, now, work.timeout, work.sink },
+    record[1], record[2],
     redis.call('HGETALL', run and K.steps .. run or K.checkpoints .. id),
     run and redis.call('HGET', K.work .. run, 'result') or false,
   }

@@ -5,10 +5,9 @@
 -- Returns  'ok' | 'stale'
 
 local id, fence = ARGV[1], ARGV[2]
-local work = redis.call('HMGET', K.work .. id, 'state', 'fence')
-if work[1] == 'dead' and work[2] == fence then return 'ok' end
-if not held(id, fence) then return 'stale' end
+local work = read(id)
+if work.state == 'dead' and work.fence == fence then return 'ok' end
+if not held(work, fence) then return 'stale' end
 redis.call('HINCRBY', K.work .. id, 'attempts', ARGV[6])
-redis.call('HSET', K.work .. id, 'reason', ARGV[3], 'class', ARGV[4], 'step', ARGV[5])
-close(id, 'dead', clock(), nil, ARGV[7])
+close(work, 'dead', clock(), nil, ARGV[7], 'reason', ARGV[3], 'class', ARGV[4], 'step', ARGV[5])
 return 'ok'

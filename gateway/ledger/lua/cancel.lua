@@ -5,10 +5,9 @@
 -- Returns  'cancelled' | 'over' | 'gone'
 
 local id = ARGV[1]
-local state = redis.call('HGET', K.work .. id, 'state')
-if not state then return 'gone' end
-if TERMINAL[state] then return 'over' end
-redis.call('HSET', K.work .. id, 'reason', ARGV[2])
+local work = read(id)
+if not work.state then return 'gone' end
+if TERMINAL[work.state] then return 'over' end
 redis.call('HDEL', K.work .. id, 'class', 'due', 'fence') -- without its fence, even a finish that is repeated is stale
-close(id, 'discarded', clock(), ARGV[3], ARGV[4])
+close(work, 'discarded', clock(), ARGV[3], ARGV[4], 'reason', ARGV[2])
 return 'cancelled'

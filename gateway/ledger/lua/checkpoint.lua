@@ -6,9 +6,10 @@
 -- Returns  'ok' | 'stale' (not the owner any more) | 'too_big'
 
 local id, step = ARGV[1], ARGV[3]
-if not held(id, ARGV[2]) then return 'stale' end
+local work = read(id, 'bytes')
+if not held(work, ARGV[2]) then return 'stale' end
 local before = redis.call('HSTRLEN', K.checkpoints .. id, step)
-local bytes = tonumber(redis.call('HGET', K.work .. id, 'bytes') or 0) - before + #ARGV[4]
+local bytes = tonumber(work.bytes or 0) - before + #ARGV[4]
 if bytes > tonumber(ARGV[6]) then return 'too_big' end
 redis.call('HSET', K.checkpoints .. id, step, ARGV[4])
 redis.call('HSET', K.steps .. id, step, ARGV[5])

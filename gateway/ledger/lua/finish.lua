@@ -6,23 +6,21 @@
 -- Returns  'ok' | 'stale'
 
 local id, fence, state, keep, dead = ARGV[1], ARGV[2], ARGV[3], ARGV[6], ARGV[7]
-local work = redis.call('HMGET', K.work .. id, 'state', 'fence', 'generation', 'source', 'pipeline', 'trace')
-if TERMINAL[work[1]] and work[2] == fence then return 'ok' end
-if not held(id, fence) then return 'stale' end
+local work = read(id, 'pipeline', 'trace')
+if TERMINAL[work.state] and work.fence == fence then return 'ok' end
+if not held(work, fence) then return 'stale' end
 
 local now = clock()
 local made = {}
 for at = 8, #ARGV, 4 do
   local delivery, sink = ARGV[at], ARGV[at + 1]
   local group = 'sink:' .. sink
-  redis.call('HSET', K.work .. delivery, 'kind', 'delivery', 'run', id, 'sink', sink, 'group', group, 'source', work[4],
-    'pipeline', work[5], 'trace', work[6], 'generation', work[3], 'timeout', ARGV[at + 3], 'received', now)
+  redis.call('HSET', K.work .. delivery, 'kind', 'delivery', 'run', id, 'sink', sink, 'group', group, 'source', work.source,
+    'pipeline', work.pipeline, 'trace', work.trace, 'generation', work.generation, 'timeout', ARGV[at + 3], 'received', now)
   register(group, ARGV[at + 2], 'deliveries')
   queue(delivery, group, now)
   made[#made + 1] = delivery
 end
-redis.call('HSET', K.work .. id, 'result', ARGV[4], 'reason', ARGV[5], 'step', '')
-redis.call('HDEL', K.work .. id, 'class')
-redis.call('HSET', K.work .. id, 'deliveries', table.concat(made, ' '), 'pending', #made)
-close(id, state, now, keep, dead)
+close(work, state, now, keep, dead, 'result', ARGV[4], 'reason', ARGV[5], 'class', '', 'step', '',
+  'deliveries', table.concat(made, ' '), 'pending', #made)
 return 'ok'

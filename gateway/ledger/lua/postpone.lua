@@ -5,14 +5,14 @@
 -- Returns  'ok' | 'stale'
 
 local id = ARGV[1]
-if not held(id, ARGV[2]) then return 'stale' end
+local work = read(id)
+if not held(work, ARGV[2]) then return 'stale' end
 local now = clock()
 local due = now + tonumber(ARGV[3])
-local group = redis.call('HGET', K.work .. id, 'group')
 redis.call('HINCRBY', K.work .. id, 'attempts', ARGV[6])
 redis.call('HINCRBY', K.work .. id, 'lives', -1) -- this life ended in good order
 redis.call('HSET', K.work .. id, 'state', 'waiting', 'due', due, 'reason', ARGV[4], 'class', ARGV[5], 'step', ARGV[7], 'at', now)
 redis.call('HDEL', K.work .. id, 'fence')
 redis.call('ZADD', K.due, due, id)
-leave(id, group, now)
+leave(id, work.group, now)
 return 'ok'

@@ -7,8 +7,9 @@
 local lease, now = tonumber(ARGV[1]), clock()
 
 local function renew(id, fence, step, reason)
-  if not held(id, fence) then return 0 end
-  local last = redis.call('HGET', K.work .. id, 'deadline') + lease -- for recording that it was too late
+  local work = read(id, 'deadline')
+  if not held(work, fence) then return 0 end
+  local last = work.deadline + lease -- for recording that it was too late
   if now >= last then return 0 end
   redis.call('HSET', K.work .. id, 'state', 'running', 'step', step, 'reason', reason)
   redis.call('ZADD', K.due, math.min(now + lease, last), id)

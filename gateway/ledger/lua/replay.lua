@@ -7,11 +7,11 @@
 --          'nothing' (finished, and had no delivery to repeat) | 'full' (so many of its group wait already)
 
 local id, now = ARGV[1], clock()
-local work = redis.call('HMGET', K.work .. id, 'state', 'group', 'run', 'source', 'generation')
-local state, group, run = work[1], work[2], work[3]
-local scratch = ARGV[2] == '1' and work[4] ~= ALERTS -- a notice has no pipeline that could work it anew
+local work = read(id, 'deliveries')
+local state, group, run = work.state, work.group, work.run
+local scratch = ARGV[2] == '1' and work.source ~= ALERTS -- a notice has no pipeline that could work it anew
 if not state then return 'gone' end
-if run and redis.call('HGET', K.work .. run, 'generation') ~= work[5] then return 'gone' end
+if run and redis.call('HGET', K.work .. run, 'generation') ~= work.generation then return 'gone' end
 if state == 'waiting' then
   redis.call('HSET', K.work .. id, 'due', now)
   redis.call('ZADD', K.due, now, id)
@@ -35,11 +35,11 @@ end
 
 -- What a run delivers is its present result: deliveries of the one before it end here.
 local function start_over()
-  for _, one in ipairs(deliveries(id)) do
-    if not TERMINAL[redis.call('HGET', K.work .. one, 'state')] then
-      redis.call('HSET', K.work .. one, 'reason', 'replaced by a replay from scratch')
+  for _, one in ipairs(deliveries(work)) do
+    local delivery = read(one)
+    if not TERMINAL[delivery.state] then
       redis.call('HDEL', K.work .. one, 'fence')
-      close(one, 'discarded', now, ARGV[5], ARGV[6])
+      close(delivery, 'discarded', now, ARGV[5], ARGV[6], 'reason', 'replaced by a replay from scratch')
     end
   end
   redis.call('DEL', K.checkpoints .. id, K.steps .. id)
@@ -51,7 +51,7 @@ if run then
   keep(run)
   redeliver(id)
 elseif state == 'done' and not scratch then
-  local ids, over = deliveries(id), {}
+  local ids, over = deliveries(work), {}
   if #ids == 0 then return 'nothing' end
   for _, one in ipairs(ids) do
     if TERMINAL[redis.call('HGET', K.work .. one, 'state')] then over[#over + 1] = one end

@@ -35,7 +35,17 @@ local function note(text, now)
   redis.call('LTRIM', K.audit, 0, MOST_NOTED - 1)
 end
 
+-- What the record of a work says: the fields that every change of its state looks at, and more where they are named.
+local function read(id, ...)
+  local found = redis.call('HMGET', K.work .. id, 'state', 'fence', 'group', 'run', 'generation', 'source', ...)
+  local work = { id = id, state = found[1], fence = found[2], group = found[3], run = found[4], generation = found[5],
+    source = found[6] }
+  for at, field in ipairs({ ... }) do work[field] = found[6 + at] end
+  return work
+end
+
 local function paused(group)
+  if redis.call('EXISTS', K.paused) == 0 then return false end -- nearly always
   if redis.call('SISMEMBER', K.paused, group) == 1 then return true end
   local pipeline = redis.call('HGET', K.group .. group, 'pipeline')
   return pipeline and redis.call('SISMEMBER', K.paused, 'pipeline:' .. pipeline) == 1
@@ -92,32 +102,34 @@ local function leave(id, group, now)
 end
 
 -- Whether this fence still owns the work: nobody began it since, and it is not over.
-local function held(id, fence)
-  local work = redis.call('HMGET', K.work .. id, 'state', 'fence')
-  return not TERMINAL[work[1]] and work[2] == fence
+local function held(work, fence)
+  return not TERMINAL[work.state] and work.fence == fence
 end
 
+-- The deliveries of a run that was read with that field.
 local function deliveries(run)
   local ids = {}
-  for id in string.gmatch(redis.call('HGET', K.work .. run, 'deliveries') or '', '%S+') do ids[#ids + 1] = id end
+  for id in string.gmatch(run.deliveries or '', '%S+') do ids[#ids + 1] = id end
   return ids
 end
 
 -- Once a run and its deliveries are over, what is kept gets its end: dead letters the long one.
-local function settle(run, keep_ms, dead_ms)
-  local work = redis.call('HMGET', K.work .. run, 'state', 'pending')
-  if not TERMINAL[work[1]] or (work[2] or '0') ~= '0' then return end
+local function settle(id, keep_ms, dead_ms)
+  local run = read(id, 'pending', 'deliveries')
+  if not TERMINAL[run.state] or (run.pending or '0') ~= '0' then return end
   local ids = deliveries(run)
-  local dead = work[1] == 'dead'
-  for _, id in ipairs(ids) do dead = dead or redis.call('HGET', K.work .. id, 'state') == 'dead' end
+  local dead = run.state == 'dead'
+  for _, one in ipairs(ids) do dead = dead or redis.call('HGET', K.work .. one, 'state') == 'dead' end
   local ttl = dead and dead_ms or keep_ms
-  if work[1] ~= 'dead' then
-    redis.call('DEL', K.checkpoints .. run)
-    redis.call('HDEL', K.work .. run, 'bytes')
+  if run.state == 'dead' then
+    redis.call('PEXPIRE', K.checkpoints .. id, ttl)
+  else
+    redis.call('DEL', K.checkpoints .. id)
+    redis.call('HDEL', K.work .. id, 'bytes')
   end
-  ids[#ids + 1] = run
-  for _, id in ipairs(ids) do redis.call('PEXPIRE', K.work .. id, ttl) end
-  for _, kind in ipairs({ 'event', 'checkpoints', 'steps' }) do redis.call('PEXPIRE', K[kind] .. run, ttl) end
+  ids[#ids + 1] = id
+  for _, one in ipairs(ids) do redis.call('PEXPIRE', K.work .. one, ttl) end
+  for _, kind in ipairs({ 'event', 'steps' }) do redis.call('PEXPIRE', K[kind] .. id, ttl) end
 end
 
 -- Do something with one work, and give what that gives. If its record is broken it is set aside, so that neighbours do
@@ -141,16 +153,16 @@ local function guarded(id, now, act)
   end
 end
 
--- The end of any work, in whatever state: out of the schedule, its place given on, its run settled.
-local function close(id, state, now, keep_ms, dead_ms)
-  local work = redis.call('HMGET', K.work .. id, 'group', 'run', 'generation', 'source')
-  redis.call('HSET', K.work .. id, 'state', state, 'at', now)
-  redis.call('ZREM', K.due, id)
-  if state == 'dead' and work[4] ~= ALERTS then redis.call('ZADD', K.dead, now, id) end -- no notice about a notice
-  if work[2] and redis.call('HGET', K.work .. work[2], 'generation') == work[3] then -- else a replay has new ones
-    redis.call('HINCRBY', K.work .. work[2], 'pending', -1)
+-- The end of a work that was read, in whatever state: out of the schedule, its place given on, its run settled. Then
+-- come the fields that say how it ended.
+local function close(work, state, now, keep_ms, dead_ms, ...)
+  redis.call('HSET', K.work .. work.id, 'state', state, 'at', now, ...)
+  redis.call('ZREM', K.due, work.id)
+  if state == 'dead' and work.source ~= ALERTS then redis.call('ZADD', K.dead, now, work.id) end -- no notice about a notice
+  if work.run and redis.call('HGET', K.work .. work.run, 'generation') == work.generation then -- else a replay has new ones
+    redis.call('HINCRBY', K.work .. work.run, 'pending', -1)
   end
-  leave(id, work[1], now)
-  settle(work[2] or id, keep_ms, dead_ms)
+  leave(work.id, work.group, now)
+  settle(work.run or work.id, keep_ms, dead_ms)
   count(state)
 end
