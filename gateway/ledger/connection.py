@@ -6,7 +6,7 @@ Which server it leads to is the URL's to say: one, or whichever the Sentinels na
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import hiredis
 from redis import Redis as BlockingRedis
@@ -24,6 +24,7 @@ from gateway.ledger.errors import LedgerDown
 from gateway.ledger.sentinel import connect_watched, connect_watched_blocking, read_watched
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Iterator
 
 
@@ -36,21 +37,15 @@ class Packed(AbstractConnection):
         words = name.split() if isinstance(name, str) else [name]
         return [hiredis.pack_command((*words, *arguments))]
 
-    @property
-    def usable(self) -> bool:
-        """Whether it is connected, as far as this side knows."""
-        reader, writer = self._reader, self._writer
-        return reader is not None and writer is not None and not writer.is_closing() and not reader.at_eof()
-
     async def read_response(self, *arguments: Any, **options: Any) -> Any:
-        """Read an answer; a server that is no primary, or one without replicas, is left: another one may be it now."""
+        """Read an answer; a server that cannot be stayed with is left."""
         try:
             return await super().read_response(*arguments, **options)
         except ReadOnlyError as error:
             await self.disconnect()
             raise RedisConnectionError("this Redis is a replica") from error
         except ResponseError as error:
-            if str(error).startswith("NOREPLICAS"):
+            if no_place_to_stay(error):
                 await self.disconnect()
             raise
 
@@ -64,12 +59,24 @@ class Packed(AbstractConnection):
         with _closed_is_no_connection():
             await super().send_packed_command(*arguments, **options)
 
-    def write(self, command: bytes) -> None:
-        """Send a packed command now; its answer is read by `read_response`, in order."""
+    def read_error(self, text: str) -> Exception:
+        """Give the exception that redis-py makes of an error's text."""
+        error: Exception = self._parser.parse_error(text)  # type: ignore[no-untyped-call]
+        return error
+
+    def hand_over(self, protocol: asyncio.BaseProtocol) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
+        """Let that protocol have what the server sends from now on; gives where to write, and who had it until now."""
         if self._writer is None:
             raise RedisConnectionError("not connected")
-        with _closed_is_no_connection():
-            self._writer.write(command)
+        transport = cast("asyncio.Transport", self._writer.transport)
+        before = transport.get_protocol()
+        transport.set_protocol(protocol)
+        return transport, before
+
+
+def no_place_to_stay(error: Exception) -> bool:
+    """Whether a server that answers so is to be left: it is no primary, or has no replicas. Another one may be it."""
+    return isinstance(error, ReadOnlyError) or str(error).startswith("NOREPLICAS")
 
 
 @contextmanager

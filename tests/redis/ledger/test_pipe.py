@@ -7,6 +7,7 @@ import gc
 import random
 import socket
 import threading
+from contextlib import suppress
 
 import pytest
 import uvloop
@@ -76,3 +77,47 @@ def test_a_server_that_hangs_up_at_any_moment_is_down_and_nothing_else():
         threading.Thread(target=hang_up, args=(listening,), daemon=True).start()
         uvloop.run(many(listening.getsockname()[1]))
     assert complaints == []
+
+
+def answer_with(words, listening):
+    """Take one connection; every command is answered with +OK, a script's call with those words."""
+    connection, _ = listening.accept()
+    with connection, suppress(ConnectionError):
+        while told := connection.recv(65536):
+            connection.sendall(words if b"EVALSHA" in told else b"+OK\r\n" * told.count(b"\r\nSETINFO\r\n"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(b"", id="silent"),
+        pytest.param(b"$500\r\nhal", id="stops in the middle"),
+        pytest.param(b"nonsense\r\n", id="not RESP"),
+        pytest.param(b"-LOADING Redis is loading the dataset in memory\r\n", id="loading"),
+        pytest.param(b"-READONLY You can't write against a read only replica.\r\n", id="a replica"),
+    ],
+)
+def test_a_server_that_does_not_answer_as_it_should_is_down_within_the_deadline(words):
+    async def call(port):
+        scripts = Scripts(connect(f"redis://127.0.0.1:{port}/0", seconds=0.5))
+        both = await asyncio.wait_for(asyncio.gather(scripts("pause"), scripts("pause"), return_exceptions=True), 5)
+        await scripts.close()
+        return [type(one) for one in both]
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=answer_with, args=(words, listening), daemon=True).start()
+        assert uvloop.run(call(listening.getsockname()[1])) == [LedgerDown, LedgerDown]
+
+
+def test_an_answer_that_nobody_asked_for_ends_the_connection_and_nothing_else():
+    async def call(port):
+        scripts = Scripts(connect(f"redis://127.0.0.1:{port}/0", seconds=0.5))
+        answers = [await asyncio.wait_for(scripts("pause"), 5)]
+        with pytest.raises(LedgerDown):
+            await asyncio.wait_for(scripts("pause"), 5)
+        await scripts.close()
+        return answers
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=answer_with, args=(b":1\r\n:2\r\n", listening), daemon=True).start()
+        assert uvloop.run(call(listening.getsockname()[1])) == [1]

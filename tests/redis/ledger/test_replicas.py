@@ -140,7 +140,7 @@ async def test_no_answer_of_a_new_connection_is_taken_for_one_that_the_old_one_o
     time.sleep(0.2)  # noqa: ASYNC251 - the loop stands still, so that the first answer waits in the socket
     for _ in range(2):
         await asyncio.sleep(0)  # the answer is fetched from the socket; who waits for it comes after us
-    pipe._connection._writer.transport.abort()
+    pipe._line._transport.abort()
     third = pipe.send(echo % 2)
     answers = await asyncio.gather(first, second, third, return_exceptions=True)
     assert (answers[0], answers[2]) == ([b"1"], [b"2"])
