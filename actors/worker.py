@@ -74,7 +74,7 @@ class Shares:
 
 def compose() -> None:
     """Read the environment and the configuration, and set up Dramatiq's broker with its two actors."""
-    set_up_logging(os.environ)
+    set_up_logging(os.environ, to=sys.__stderr__)  # sys.stderr is Dramatiq's pipe to its master, who copies it there
     try:
         settings = read_settings(os.environ)
         config = load_config(settings.config, os.environ)

@@ -78,18 +78,19 @@ class Line(logging.LogRecord):
         self.created = time.time()
 
 
-def set_up_logging(env: Mapping[str, str], *, gather: bool = False) -> None:
+def set_up_logging(env: Mapping[str, str], *, gather: bool = False, to: TextIO | None = None) -> None:
     """Send logs to stderr: JSON lines, or plain text on a terminal.
 
     `HOOKMILL_LOG` sets the level (default INFO); a level that does not exist is said, and INFO is taken. With `gather`,
     the lines of one turn of an event loop are written together: for a process that ends in good order, or loses them.
     """
+    to = to or sys.stderr
     asked = env.get("HOOKMILL_LOG", "").strip().upper() or "INFO"
     level = logging.getLevelNamesMapping().get(asked)
     logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False  # no line tells them
-    stream = Gathering(sys.stderr) if gather else logging.StreamHandler(sys.stderr)
-    stream.setFormatter(PlainLine() if sys.stderr.isatty() else JsonLine())
-    logging.basicConfig(level=logging.INFO if level is None else level, handlers=[stream], force=True)
+    handler = Gathering(to) if gather else logging.StreamHandler(to)
+    handler.setFormatter(PlainLine() if to.isatty() else JsonLine())
+    logging.basicConfig(level=logging.INFO if level is None else level, handlers=[handler], force=True)
     for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     if level is None:
