@@ -121,10 +121,15 @@ class LaneConsumer(Consumer):
         if not self.popped and not self._pop():
             return None
         lane, work_id = self.popped.popleft()
-        options = {"lane": lane}
-        return MessageProxy(
-            Message(queue_name=self.name, actor_name=self.queue.actor, args=(work_id,), kwargs={}, options=options)
+        message: Message[None] = Message(
+            queue_name=self.name,
+            actor_name=self.queue.actor,
+            args=(work_id,),
+            kwargs={},
+            options={"lane": lane},
+            message_id=work_id,  # else Dramatiq draws a random one
         )
+        return MessageProxy(message)
 
     def ack(self, message: MessageProxy) -> None:
         """Free the thread's place: the ledger knows how the work ended."""

@@ -48,18 +48,21 @@ class Runner:
             pipeline = self._registry.find(work.event.pipeline)
         except PipelineError as error:
             return Buried(reason=str(error), error_class="unknown_pipeline")
-        run, policy = Run(work, pipeline, self._place, holding), RetryPolicy.of(pipeline.retry, source.retry)
+        run = Run(work, pipeline, self._place, holding)
         try:
             ended = await self._until_suspended(run, pipeline, work, source)
-            return in_time(ended, policy, age=holding.age()) if isinstance(ended, Later) else ended
         except Exception as error:  # noqa: BLE001 - a pipeline may raise anything; from_error classifies it
-            return from_error(error, work, policy, age=holding.age())
+            return from_error(error, work, self._policy(work), age=holding.age())
         except StaleRun:
             return Lost()
+        return in_time(ended, self._policy(work), age=holding.age()) if isinstance(ended, Later) else ended
 
     def _late(self, work: Work) -> Outcome:
-        said = self._registry.find(work.event.pipeline).retry, self._config.sources[work.event.source].retry
-        return from_error(too_late(work), work, RetryPolicy.of(*said), age=work.age + work.time_left)
+        return from_error(too_late(work), work, self._policy(work), age=work.age + work.time_left)
+
+    def _policy(self, work: Work) -> RetryPolicy:
+        pipeline, source = self._registry.find(work.event.pipeline), self._config.sources[work.event.source]
+        return RetryPolicy.of(pipeline.retry, source.retry)
 
     async def _until_suspended(self, run: Run, pipeline: Pipeline, work: Work, source: Source) -> Outcome:
         working = asyncio.create_task(pipeline(run), name=f"{work.id} between steps")
