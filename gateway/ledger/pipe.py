@@ -81,6 +81,8 @@ class Pipe:
             await self._release()
             connection: Packed = await self._pool.get_connection()  # type: ignore[no-untyped-call]
             self._line = Line(connection)
+            if not self._line.usable:
+                raise RedisConnectionError("closed by the server")
             unsent, self._unsent = self._unsent, []
             for call in unsent:
                 self._line.send(call)
