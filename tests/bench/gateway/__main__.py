@@ -45,7 +45,7 @@ class Plan:
     events: int = 1_000_000
     open_seconds: int = 60
     profile_seconds: int = 10
-    blocks: int = 7
+    blocks: int = 15
     block_seconds: float = 3
 
 

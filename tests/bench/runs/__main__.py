@@ -33,7 +33,7 @@ PARTS = ("compare", "memory", "failure", "tracing")
 class Plan:
     """How much of everything; seconds."""
 
-    rounds: int = 3
+    rounds: int = 5
     seconds: float = 10
     runs: int = 100_000
     events: int = 1000

@@ -99,7 +99,7 @@ def tracing(ways: Sequence[Way]) -> str:
         "to no traces",
         "CPU per run, µs",
         "of the collector",
-        "arrived",
+        "spans arrived",
     ]
     rows = []
     for one in ways:
