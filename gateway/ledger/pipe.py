@@ -136,10 +136,9 @@ class Line(asyncio.Protocol):
 
     def end(self, error: Exception) -> None:
         """Close the connection, and tell everyone who waits for an answer."""
-        self._transport.abort()
-        sent, self._sent = self._sent, deque()
-        for call in sent:
-            call.fail(error)
+        if self.usable:
+            self._transport.abort()
+        self._fail(error)
 
     def data_received(self, data: bytes) -> None:
         """Hand out the answers in it."""
@@ -152,8 +151,13 @@ class Line(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell who waits, and the protocol that was here before, whose close may be waited for."""
-        self.end(error or RedisConnectionError("closed by the server"))
+        self._fail(error or RedisConnectionError("closed by the server"))
         self._before.connection_lost(error)
+
+    def _fail(self, error: Exception) -> None:
+        sent, self._sent = self._sent, deque()
+        for call in sent:
+            call.fail(error)
 
     def _take(self, answer: Any) -> None:
         if isinstance(answer, (RedisConnectionError, ReadOnlyError)):  # as good as no answer, for everyone who waits
