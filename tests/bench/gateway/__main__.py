@@ -55,7 +55,8 @@ QUICK = Plan(rounds=1, seconds=2, events=10_000, open_seconds=5, profile_seconds
 def main() -> int:
     """Run what is asked for; 1 if any request failed, whatever the figures are."""
     options = read_options()
-    plan = QUICK if options.quick else Plan(rounds=options.rounds, seconds=options.seconds, events=options.events)
+    asked = Plan(rounds=options.rounds, seconds=options.seconds, events=options.events, blocks=options.blocks)
+    plan = QUICK if options.quick else asked
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])  # all that is started here inherits it
     warn_if_busy()
     with tempfile.TemporaryDirectory() as folder, telling() as say:
@@ -73,6 +74,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=Plan().rounds, help="default: %(default)s")
     parser.add_argument("--seconds", type=int, default=Plan().seconds, help="of a round, default: %(default)s")
     parser.add_argument("--events", type=int, default=Plan().events, help="in a full store, default: %(default)s")
+    parser.add_argument("--blocks", type=int, default=Plan().blocks, help="of ill collectors, default: %(default)s")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--readme", action="store_true", help="put the tables into the documents")
     return parser.parse_args()
