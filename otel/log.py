@@ -79,7 +79,7 @@ class Line(logging.LogRecord):
 
 
 def set_up_logging(env: Mapping[str, str], *, gather: bool = False, to: TextIO | None = None) -> None:
-    """Send logs to stderr: JSON lines, or plain text on a terminal.
+    """Send logs to stderr, or where `to` says: JSON lines, or plain text on a terminal.
 
     `HOOKMILL_LOG` sets the level (default INFO); a level that does not exist is said, and INFO is taken. With `gather`,
     the lines of one turn of an event loop are written together: for a process that ends in good order, or loses them.
